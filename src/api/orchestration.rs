@@ -1,0 +1,198 @@
+//! The kind Orchestration: one execution of a definition with one input.
+//!
+//! Responsible for: the fields, and the CEL rules by which the API server keeps a spec and a finished status as they
+//! are. Must never: decide what a state means; the engine does.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::common::{Conditions, MAX_SECONDS, NAME_PATTERN, Object};
+use super::schema;
+
+/// One execution of an OrchestrationDefinition with one input. It runs once, like a Job.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "orchestrator.dev",
+    version = "v1alpha1",
+    kind = "Orchestration",
+    namespaced,
+    shortname = "orch",
+    category = "orchestrator",
+    status = "OrchestrationStatus",
+    derive = "PartialEq",
+    doc = "One execution of an OrchestrationDefinition with one input. It runs once, like a Job.",
+    selectable = ".spec.type",
+    selectable = ".status.state",
+    validation = Rule::new("!has(oldSelf.status) || has(self.status)").message("a status must not be removed"),
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Duration", type_ = "string", json_path = ".status.duration", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Succeeded\")].message",
+        priority = 1
+    )
+)]
+#[x_kube(validation = Rule::new(
+    "self.type == oldSelf.type \
+     && has(self.input) == has(oldSelf.input) && (!has(self.input) || self.input == oldSelf.input) \
+     && has(self.correlationId) == has(oldSelf.correlationId) \
+     && (!has(self.correlationId) || self.correlationId == oldSelf.correlationId)"
+).message("spec is immutable (except activeDeadlineSeconds)"))]
+#[serde(rename_all = "camelCase")]
+pub struct OrchestrationSpec {
+    /// Name of the OrchestrationDefinition, in the same namespace. Immutable.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
+    pub type_: String,
+
+    /// The input, an object that activities read by path; at most 64 KiB of JSON. Immutable. Members that are null
+    /// count as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::open_object")]
+    pub input: Option<Object>,
+
+    /// Whatever the run is to be found by elsewhere. Copied to every Job and its pod, never interpreted. Immutable,
+    /// at most 256 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub correlation_id: Option<String>,
+
+    /// How long this Orchestration may take, in seconds from its creation, 1 to 31536000. The smaller of this and the
+    /// definition's counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub active_deadline_seconds: Option<i64>,
+}
+
+/// How far an Orchestration is. Once `completionTime` is set, what it says of the run never changes.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(
+    validation = Rule::new("!has(oldSelf.activities) || has(self.activities)").message("activities must not be removed"),
+    validation = Rule::new(
+        "!has(oldSelf.completionTime) || (has(self.completionTime) && self.completionTime == oldSelf.completionTime \
+         && has(self.state) == has(oldSelf.state) && (!has(self.state) || self.state == oldSelf.state) \
+         && (!has(self.activities) || (has(oldSelf.activities) && self.activities == oldSelf.activities)) \
+         && has(self.output) == has(oldSelf.output) && (!has(self.output) || self.output == oldSelf.output))"
+    ).message("a finished status is immutable")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OrchestrationStatus {
+    /// The metadata.generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+
+    /// The whole in one word, for display: Pending, Running, Succeeded or Failed. More may come; programs read the
+    /// conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub state: Option<String>,
+
+    /// How many activities have succeeded, of how many: `2/5`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub progress: Option<String>,
+
+    /// Name of the ControllerRevision that this Orchestration runs from. Later edits of definitions change nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub revision: Option<String>,
+
+    /// The state of every activity, by its id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::activities")]
+    pub activities: BTreeMap<String, ActivityStatus>,
+
+    /// The output, as the definition's `output` says; set when the Orchestration has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::open_object")]
+    pub output: Option<Object>,
+
+    /// When the Orchestration was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+
+    /// When the Orchestration began to stop what still runs, because it has to end; from then on its end is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_time: Option<Time>,
+
+    /// When the Orchestration ended, whatever the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+
+    /// How long it took, such as `1m5s`; written once, at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub duration: Option<String>,
+
+    /// Accepted (the definition was found and pinned), Reconciling (while it runs), Stalled (once it failed),
+    /// Succeeded (Unknown while it runs, then True or False), Finished (True for every outcome).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Conditions,
+}
+
+/// The state of one activity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivityStatus {
+    /// Length of the longest path to the activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<u32>,
+    /// State of the activity, see [`ActivityState`].
+    #[serde(default)]
+    pub state: ActivityState,
+    /// Number of the current attempt, from 1; 0 before the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+    /// When nothing but the start was missing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_time: Option<Time>,
+    /// When the pod of the current attempt started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When the activity reached its final state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// What the activity produced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Object>,
+    /// Why it waits, failed or was cancelled: one CamelCase word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// State of one activity. The names are part of the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ActivityState {
+    /// Waits for its dependencies, or for its turn.
+    #[default]
+    Pending,
+    /// An attempt was started and has not ended.
+    Running,
+    /// Done; its outputs are recorded.
+    Succeeded,
+    /// Ended without success.
+    Failed,
+    /// Was stopped, because the Orchestration had to end.
+    Cancelled,
+    /// Never began, because the Orchestration ended first.
+    NotStarted,
+    /// A state that another version wrote. It is read as Pending: what really happened is observed again.
+    #[serde(other)]
+    Unknown,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,147 @@
+//! The kind OrchestrationDefinition: a type of orchestration, the DAG of its activities.
+//!
+//! Responsible for: the fields as a user writes them, shorthand included. Must never: interpret the shorthand;
+//! the engine's compile does, once.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::common::{Conditions, MAX_SECONDS, Mapping, NAME_PATTERN};
+use super::schema;
+
+/// Most activities of one definition.
+pub const MAX_ACTIVITIES: usize = 1000;
+/// Most inputs of one activity.
+pub const MAX_INPUTS: usize = 100;
+/// Deadline of an Orchestration when nothing is said: a day.
+pub const DEFAULT_ACTIVE_DEADLINE_SECONDS: i64 = 86_400;
+
+/// A type of orchestration: the DAG of activities. Its name is the orchestration type that Orchestrations refer to.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "orchestrator.dev",
+    version = "v1alpha1",
+    kind = "OrchestrationDefinition",
+    namespaced,
+    shortname = "orchdef",
+    category = "orchestrator",
+    status = "OrchestrationDefinitionStatus",
+    derive = "PartialEq",
+    doc = "A type of orchestration: the DAG of activities. Its name is the orchestration type that Orchestrations refer to.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Active", type_ = "boolean", json_path = ".spec.active"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OrchestrationDefinitionSpec {
+    /// What the orchestration does, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub description: Option<String>,
+
+    /// Whether new Orchestrations of this type are accepted. False: they fail at once; running ones finish.
+    #[serde(default = "default_active")]
+    pub active: bool,
+
+    /// The activities, at most 1000. Independent ones run in parallel.
+    #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub activities: Vec<Activity>,
+
+    /// What `status.output` of an Orchestration holds once it has succeeded. A source that is absent then is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
+    pub output: Vec<Mapping>,
+
+    /// When an activity starts: as soon as its own dependencies are done (Eager), or when all earlier tiers are (Tiered).
+    #[serde(default)]
+    pub execution: Execution,
+
+    /// Most activities that run at the same time in one Orchestration, 1 to 1000. Unlimited when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub parallelism: Option<i32>,
+
+    /// How long an Orchestration may take, in seconds from its creation. What still runs then is cancelled, and the
+    /// Orchestration fails. Default 86400 (a day), at most 31536000 (a year).
+    #[serde(default = "default_active_deadline_seconds")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub active_deadline_seconds: i64,
+}
+
+/// When an activity starts.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Execution {
+    /// As soon as its dependencies are done.
+    #[default]
+    Eager,
+    /// As soon as every activity of the earlier tiers is done.
+    Tiered,
+}
+
+/// One activity of an orchestration.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Activity {
+    /// Name of the activity within the orchestration: lower-case letters, digits and `-`, at most 63 characters.
+    /// Not `input`, `run`, `schedule` or `activities`. Quote it in YAML where YAML reads a boolean (`y`, `on`).
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub id: String,
+
+    /// Name of the ActivityDefinition, in the same namespace.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
+    pub type_: String,
+
+    /// Tells an activity which of several things to do, such as deploy or dispose. Handed over as
+    /// ORCHESTRATOR_DISCRIMINATOR. At most 63 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    pub discriminator: Option<String>,
+
+    /// Ids of the activities that must be done first: one id, or a list of at most 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::string_or_list")]
+    pub depends_on: Option<Value>,
+
+    /// What the activity gets, at most 100 entries: a source path, or `{source, target}`. See `output` for paths;
+    /// reading another activity's outputs needs it to be a dependency, directly or through others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::inputs")]
+    pub inputs: Vec<Value>,
+}
+
+/// What the controller found out about an OrchestrationDefinition.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrchestrationDefinitionStatus {
+    /// The metadata.generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+
+    /// Name of the ControllerRevision that new Orchestrations run from: this definition and its ActivityDefinitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub revision: Option<String>,
+
+    /// The tiers of the DAG. An activity's tier is the length of the longest path to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::tiers")]
+    pub tiers: Vec<Vec<String>>,
+
+    /// Ready (True: Orchestrations of this type can run) and, when it takes a change to become Ready, Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Conditions,
+}
+
+fn default_active() -> bool {
+    true
+}
+
+fn default_active_deadline_seconds() -> i64 {
+    DEFAULT_ACTIVE_DEADLINE_SECONDS
+}

@@ -1,0 +1,63 @@
+//! The command line: one binary with subcommands.
+//!
+//! Responsible for: flags, their documentation and defaults. Must never: do the work of a subcommand.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::LogFormat;
+
+pub mod controller;
+pub mod crds;
+
+/// Runs orchestrations: DAGs of activities on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "orchestrator", version, about)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator against the cluster of the kubeconfig, or the one that it runs in.
+    Controller(ControllerArguments),
+    /// Write the CustomResourceDefinitions, one file per kind.
+    Crds {
+        /// Directory to write into.
+        #[arg(long, default_value = "crds")]
+        output: PathBuf,
+    },
+}
+
+/// Flags of the operator.
+#[derive(Debug, clap::Args)]
+pub struct ControllerArguments {
+    /// Work in this namespace only. Default: in all.
+    #[arg(long, env = "ORCHESTRATOR_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Let job templates use hostPath, hostNetwork, hostPID, hostIPC and privileged containers.
+    #[arg(long, env = "ORCHESTRATOR_ALLOW_HOST_ACCESS")]
+    pub allow_host_access: bool,
+    /// Most objects of one kind that are worked on at the same time.
+    #[arg(long, env = "ORCHESTRATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+    /// What to log: a level, or directives such as info,kube=debug.
+    #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+    /// Form of the log lines.
+    #[arg(long, env = "ORCHESTRATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Runs what the command line says.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Command::Controller(arguments) => controller::run(arguments),
+        Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
+    }
+}

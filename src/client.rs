@@ -1,0 +1,85 @@
+//! The client: how we talk to the API server, and what an error of it means.
+//!
+//! Responsible for: bounds on every call, and one classification of errors. Must never: retry by itself; the
+//! controllers do, per object.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kube::core::Status;
+use kube::{Client, Config};
+
+/// Longest that one call may take. The layer of the client that retries on its own could hold a call for minutes and
+/// replays creates; it is off.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It may go away: try again with growing pauses.
+    Transient,
+    /// Somebody else was faster: look again soon.
+    Conflict,
+    /// It stays until a person changes something.
+    Permanent,
+}
+
+/// A client from the kubeconfig, or from the pod's ServiceAccount.
+pub async fn connect() -> Result<Client, kube::Error> {
+    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    Client::try_from(prepare(config))
+}
+
+/// The settings that every client of ours has.
+#[must_use]
+pub fn prepare(mut config: Config) -> Config {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config.write_timeout = Some(CALL_TIMEOUT);
+    config
+}
+
+/// One call, bounded in time. What took too long may have happened all the same.
+pub async fn bounded<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(result) => result,
+        Err(_) => Err(kube::Error::Service(format!("no answer within {} s", CALL_TIMEOUT.as_secs()).into())),
+    }
+}
+
+/// What to do about an error of the API server or of the way to it.
+#[must_use]
+pub fn class(error: &kube::Error) -> Class {
+    match error {
+        kube::Error::Api(status) if status.is_conflict() => Class::Conflict,
+        kube::Error::Api(status) if status.code == 429 || status.code >= 500 => Class::Transient,
+        kube::Error::Api(_) => Class::Permanent,
+        _ => Class::Transient,
+    }
+}
+
+/// The answer of the API server, if the error is one.
+#[must_use]
+pub fn answer(error: &kube::Error) -> Option<&Status> {
+    match error {
+        kube::Error::Api(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// The error in the server's own words.
+#[must_use]
+pub fn words(error: &kube::Error) -> String {
+    match answer(error) {
+        Some(status) if !status.message.is_empty() => status.message.clone(),
+        Some(status) => format!("{} {}", status.code, status.reason),
+        None => error.to_string(),
+    }
+}
+
+/// Whether the namespace is being deleted, so that nothing new can be made in it.
+#[must_use]
+pub fn is_namespace_terminating(status: &Status) -> bool {
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    status.code == 403 && causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
+}

@@ -1,0 +1,165 @@
+//! Observing and applying: the engine's questions and effects, through the provider.
+//!
+//! Responsible for: asking about every activity that is not final, and carrying out effects, each idempotent under its
+//! name. Must never: judge what it sees.
+
+use std::collections::HashMap;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use super::context::Context;
+use super::error::Error;
+use super::memory::{Issue, Run};
+use crate::api::Orchestration;
+use crate::api::activity_definition::JobTemplate;
+use crate::api::orchestration::ActivityState;
+use crate::engine::acceptance::deadline;
+use crate::engine::effect::Effect;
+use crate::engine::names::child_name;
+use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
+use crate::engine::revision::Pinned;
+use crate::engine::state::is_final;
+use crate::provider::job::build::{JobRequest, build};
+use crate::provider::job::outcome::Expectation;
+use crate::provider::job::{Look, Start};
+
+/// Requests of one orchestration that are under way at the same time.
+const PARALLEL_REQUESTS: usize = 16;
+
+/// What is known of every activity whose stored state is not final.
+pub async fn observe(
+    context: &Context,
+    orchestration: &Orchestration,
+    pinned: &Pinned,
+    run: &Run,
+    now: Timestamp,
+) -> Result<Observed, Error> {
+    let namespace = orchestration.namespace().unwrap_or_default();
+    let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
+    let activities = orchestration.status.as_ref().map(|status| &status.activities);
+    let mut attempts = HashMap::new();
+    for (index, activity) in pinned.compiled.activities.iter().enumerate() {
+        let entry = activities.and_then(|activities| activities.get(&activity.id));
+        let state = entry.map_or(ActivityState::Pending, |entry| entry.state);
+        if is_final(state) {
+            continue;
+        }
+        let requested_at = match run.issues.get(&index) {
+            Some(Issue::Failed(outcome)) => {
+                attempts.insert(index, Attempt::Ended(outcome.clone()));
+                continue;
+            }
+            Some(Issue::Refused { since, retry_at, reason, message }) => {
+                let (reason, message) = (reason.clone(), message.clone());
+                attempts.insert(index, Attempt::Refused { since: *since, retry_at: *retry_at, reason, message });
+                continue;
+            }
+            Some(Issue::Requested { at }) => Some(*at),
+            None => None,
+        };
+        let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
+        let fatal = job_template(pinned, index).and_then(|job| job.exit_codes.as_ref()).map(|codes| codes.fatal.as_slice());
+        let look = Look {
+            namespace: &namespace,
+            uid: &uid,
+            job: &child_name(&name, &uid, &activity.id, attempt),
+            recorded: state == ActivityState::Running,
+            requested_at,
+            expectation: Expectation { outputs_matter: activity.outputs_are_read, fatal: fatal.unwrap_or_default() },
+            now,
+        };
+        let seen = context.jobs.observe(&look).await?;
+        if seen != Attempt::Absent {
+            attempts.insert(index, seen);
+        }
+    }
+    Ok(Observed { attempts })
+}
+
+/// Carries out effects, and remembers what became of the starts.
+pub async fn apply(
+    context: &Context,
+    orchestration: &Orchestration,
+    pinned: &Pinned,
+    run: &mut Run,
+    effects: &[Effect],
+) -> Result<(), Error> {
+    let now = context.clock.now();
+    // Boxed before they become a stream: the compiler cannot see that a closure over references is Send.
+    let acts: Vec<BoxFuture<'_, Result<Option<(usize, Issue)>, Error>>> =
+        effects.iter().map(|effect| carry_out(context, orchestration, pinned, run, effect, now).boxed()).collect();
+    let done: Vec<Option<(usize, Issue)>> = stream::iter(acts).buffered(PARALLEL_REQUESTS).try_collect().await?;
+    run.issues.extend(done.into_iter().flatten());
+    Ok(())
+}
+
+async fn carry_out(
+    context: &Context,
+    orchestration: &Orchestration,
+    pinned: &Pinned,
+    run: &Run,
+    effect: &Effect,
+    now: Timestamp,
+) -> Result<Option<(usize, Issue)>, Error> {
+    let namespace = orchestration.namespace().unwrap_or_default();
+    let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
+    let (Effect::Start { activity, attempt, .. } | Effect::Stop { activity, attempt }) = effect;
+    let Some(compiled) = pinned.compiled.activities.get(*activity) else { return Ok(None) };
+    let job = child_name(&name, &uid, &compiled.id, *attempt);
+    let inputs = match effect {
+        Effect::Stop { .. } => {
+            context.jobs.stop(&namespace, &job).await?;
+            return Ok(None);
+        }
+        Effect::Start { inputs, .. } => inputs,
+    };
+    let Some(template) = job_template(pinned, *activity) else {
+        let message = format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
+        return Ok(Some((*activity, failed(FailureReason::InvalidJobTemplate, message))));
+    };
+    let body = build(&JobRequest {
+        namespace: &namespace,
+        orchestration: &name,
+        uid: &uid,
+        orchestration_type: &orchestration.spec.type_,
+        correlation_id: orchestration.spec.correlation_id.as_deref(),
+        activity: &compiled.id,
+        activity_type: &compiled.type_,
+        discriminator: compiled.discriminator.as_deref(),
+        attempt: *attempt,
+        deadline: deadline(orchestration, pinned.compiled.active_deadline_seconds),
+        inputs,
+        template,
+    });
+    let issue = match context.jobs.start(&namespace, &uid, &job, body).await {
+        Start::Accepted => Issue::Requested { at: now },
+        Start::Failed { reason, message } => failed(reason, message),
+        Start::Refused { reason, message } => {
+            let since = match run.issues.get(activity) {
+                Some(Issue::Refused { since, .. }) => *since,
+                _ => now,
+            };
+            let retry_at = now.saturating_add(refusal_pause(since, now)).unwrap_or(Timestamp::MAX);
+            Issue::Refused { since, retry_at, reason: reason.to_owned(), message }
+        }
+    };
+    Ok(Some((*activity, issue)))
+}
+
+/// As long as the start has been refused so far, from a second to half a minute.
+fn refusal_pause(since: Timestamp, now: Timestamp) -> SignedDuration {
+    now.duration_since(since).clamp(SignedDuration::from_secs(1), SignedDuration::from_secs(30))
+}
+
+fn failed(reason: FailureReason, message: String) -> Issue {
+    let verdict = Verdict::Failed { reason, message };
+    Issue::Failed(Outcome { verdict, start_time: None, completion_time: None })
+}
+
+fn job_template(pinned: &Pinned, activity: usize) -> Option<&JobTemplate> {
+    let compiled = pinned.compiled.activities.get(activity)?;
+    pinned.types.get(&compiled.type_)?.job.as_ref()
+}

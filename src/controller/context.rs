@@ -1,0 +1,54 @@
+//! The context: what every reconcile is handed.
+//!
+//! Responsible for: holding the tools together. Must never: hold state of a single object; `memory` does.
+
+use std::sync::Arc;
+
+use kube::Client;
+use kube::runtime::reflector::Store;
+
+use super::backoff::Backoff;
+use super::definitions::Definitions;
+use super::guard::Guarded;
+use super::memory::Memory;
+use super::report::Reporter;
+use super::revisions::Revisions;
+use crate::api::Orchestration;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::provider::job::JobProvider;
+
+/// Tools and caches of all controllers.
+#[derive(Debug)]
+pub struct Context {
+    /// The way to the API server.
+    pub client: ClientHandle,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What the operator was started with.
+    pub settings: Settings,
+    /// Events.
+    pub reporter: Reporter,
+    /// Who does the work.
+    pub jobs: Arc<JobProvider>,
+    /// The definitions, as last seen.
+    pub definitions: Definitions,
+    /// The Orchestrations, as last seen.
+    pub orchestrations: Store<Guarded<Orchestration>>,
+    /// Pinned definitions.
+    pub revisions: Revisions,
+    /// Our own acts that the caches do not show yet.
+    pub memory: Memory,
+    /// Pauses after failures.
+    pub backoff: Backoff,
+}
+
+/// A client that can be printed.
+#[derive(Clone)]
+pub struct ClientHandle(pub Client);
+
+impl std::fmt::Debug for ClientHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Client")
+    }
+}

@@ -1,0 +1,83 @@
+//! Definitions as the caches show them: which activity types can be used, and what a definition comes to with them.
+//!
+//! Responsible for: reading the stores of both kinds of definition. Must never: write.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::guard::Guarded;
+use crate::api::{ActivityDefinition, ActivityDefinitionSpec, OrchestrationDefinition};
+use crate::engine::condition;
+use crate::engine::definition::{Compiled, TypeState, compile};
+use crate::engine::problem::Problem;
+use crate::engine::revision::{Revision, Versioned};
+
+/// The stores of both kinds of definition.
+#[derive(Clone, Debug)]
+pub struct Definitions {
+    /// Activity types.
+    pub activities: Store<Guarded<ActivityDefinition>>,
+    /// Orchestration types.
+    pub orchestrations: Store<Guarded<OrchestrationDefinition>>,
+}
+
+/// A definition that compiles, with the revision that it comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The graph.
+    pub compiled: Compiled,
+    /// The definition with its activity types.
+    pub revision: Revision,
+    /// Name of the revision.
+    pub name: String,
+}
+
+impl Definitions {
+    /// What is known of an activity type in a namespace.
+    #[must_use]
+    pub fn type_state(&self, namespace: &str, type_: &str) -> TypeState {
+        match self.activity(namespace, type_) {
+            None => TypeState::Missing,
+            Some(Err(message)) => TypeState::NotReady(message),
+            Some(Ok(_)) => TypeState::Ready,
+        }
+    }
+
+    /// Compiles a definition with the activity types of its namespace.
+    pub fn resolve(&self, definition: &OrchestrationDefinition) -> Result<Resolved, Vec<Problem>> {
+        let namespace = definition.namespace().unwrap_or_default();
+        let compiled = compile(&definition.spec, |type_| self.type_state(&namespace, type_))?;
+        let mut activity_definitions = BTreeMap::new();
+        for activity in &compiled.activities {
+            if let Some(Ok(versioned)) = self.activity(&namespace, &activity.type_) {
+                activity_definitions.entry(activity.type_.clone()).or_insert(versioned);
+            }
+        }
+        let generation = definition.metadata.generation.unwrap_or_default();
+        let definition_spec = Versioned { generation, spec: definition.spec.clone() };
+        let revision = Revision { definition: definition_spec, activity_definitions };
+        let name = revision.name(&definition.name_any());
+        Ok(Resolved { compiled, revision, name })
+    }
+
+    /// An activity type, or why it cannot be used; nothing if there is none.
+    fn activity(&self, namespace: &str, type_: &str) -> Option<Result<Versioned<ActivityDefinitionSpec>, String>> {
+        let found = self.activities.get(&ObjectRef::new(type_).within(namespace))?;
+        let object = match &found.content {
+            Ok(object) => object,
+            Err(unreadable) => return Some(Err(unreadable.message.clone())),
+        };
+        let status = object.status.clone().unwrap_or_default();
+        let generation = object.metadata.generation.unwrap_or_default();
+        if status.observed_generation != Some(generation) {
+            return Some(Err("it has not been checked yet".to_owned()));
+        }
+        if condition::is_true(&status.conditions, "Ready") {
+            return Some(Ok(Versioned { generation, spec: object.spec.clone() }));
+        }
+        let ready = condition::find(&status.conditions, "Ready");
+        Some(Err(ready.map_or_else(String::new, |ready| format!("{}: {}", ready.reason, ready.message))))
+    }
+}

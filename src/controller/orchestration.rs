@@ -1,0 +1,322 @@
+//! The Orchestration controller: the six steps.
+//!
+//! Responsible for: carrying one Orchestration forward, a round at a time. Must never: decide; `engine::acceptance` and
+//! `engine::plan` do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::Api;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::apply::{apply, observe};
+use super::context::Context;
+use super::error::Error;
+use super::guard::{Guarded, Unreadable};
+use super::memory::Run;
+use super::status::write;
+use crate::api::{Orchestration, OrchestrationDefinition};
+use crate::client::bounded;
+use crate::engine::acceptance::{self, Decision, Definition};
+use crate::engine::condition::{self, Statement};
+use crate::engine::plan::{Plan, Situation, Urgency, plan};
+use crate::engine::revision::Pinned;
+use crate::engine::status::StatusUpdate;
+
+/// Shortest time between two status writes that nobody waits for.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Rounds of one reconcile: a result is stored, and what it makes ready starts.
+const ROUNDS: usize = 8;
+/// Longest time without a look at an unfinished Orchestration; a watch that fell silent is survived.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Carries one Orchestration forward.
+pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Context>) -> Result<Action, Error> {
+    let uid = guarded.uid().unwrap_or_default();
+    if guarded.meta().deletion_timestamp.is_some() {
+        // Its Jobs go with it, by their owner reference.
+        context.memory.forget(&uid);
+        return Ok(Action::await_change());
+    }
+    let cached = match &guarded.content {
+        Ok(cached) => cached,
+        Err(unreadable) => return poison(&guarded, unreadable, &context).await,
+    };
+    if is_told(cached) {
+        context.memory.forget(&uid);
+        return Ok(Action::await_change());
+    }
+    let run = context.memory.run(&uid);
+    let mut run = run.lock().await;
+    let mut current = run.newest(cached);
+    for _ in 0..ROUNDS {
+        if is_told(&current) {
+            break;
+        }
+        match round(&context, &mut run, &current).await? {
+            Next::Again(newer) => current = newer,
+            Next::Wait(wait) => return Ok(Action::requeue(wait.min(LONGEST_WAIT))),
+        }
+    }
+    if is_told(&current) { Ok(Action::await_change()) } else { Ok(Action::requeue(Duration::ZERO)) }
+}
+
+/// Whether nothing is left to do or to say.
+fn is_told(orchestration: &Orchestration) -> bool {
+    orchestration.status.as_ref().is_some_and(|status| {
+        status.completion_time.is_some() && status.observed_generation == orchestration.metadata.generation
+    })
+}
+
+/// What comes after a round.
+enum Next {
+    /// Another one, from this object.
+    Again(Arc<Orchestration>),
+    /// Nothing, for so long.
+    Wait(Duration),
+}
+
+async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -> Result<Next, Error> {
+    let namespace = current.namespace().unwrap_or_default();
+    let status = current.status.as_ref();
+    if status.is_some_and(|status| status.completion_time.is_some()) {
+        return generation_only(context, run, current).await;
+    }
+    let Some(revision) = status.and_then(|status| status.revision.as_deref()) else {
+        return accept(context, run, current).await;
+    };
+    let pinned = match context.revisions.get(&namespace, revision).await? {
+        Ok(pinned) => pinned,
+        Err(why) => return unpinned(context, run, current, why).await,
+    };
+    let now = context.clock.now();
+    let observed = observe(context, current, &pinned, run, now).await?;
+    let planned = plan(&Situation { compiled: &pinned.compiled, orchestration: current, observed: &observed, now });
+    if planned.effects.is_empty() {
+        return record(context, run, current, &pinned, planned).await;
+    }
+    match freshen(context, run, current).await? {
+        Some(newer) => Ok(Next::Again(newer)),
+        None => {
+            apply(context, current, &pinned, run, &planned.effects).await?;
+            Ok(Next::Again(Arc::clone(current)))
+        }
+    }
+}
+
+/// Before the first effect after a restart, the server itself is asked for the newest version: a cache may be older
+/// than what our predecessor wrote. Afterwards our own last write proves it.
+async fn freshen(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+) -> Result<Option<Arc<Orchestration>>, Error> {
+    if run.latest.is_some() {
+        return Ok(None);
+    }
+    let api: Api<Guarded<Orchestration>> =
+        Api::namespaced(context.client.0.clone(), &current.namespace().unwrap_or_default());
+    let read = bounded(api.get(&current.name_any())).await;
+    let fresh = read.map_err(|source| Error::Read { what: "the Orchestration", source })?;
+    if fresh.uid() != current.uid() || fresh.meta().deletion_timestamp.is_some() {
+        let gone = kube::core::Status { code: 404, reason: "NotFound".to_owned(), ..Default::default() };
+        return Err(Error::Write { what: "an Orchestration that is gone", source: kube::Error::Api(gone.boxed()) });
+    }
+    let Ok(fresh) = fresh.content else { return Err(Error::NotReady) };
+    let fresh = Arc::new(fresh);
+    run.latest = Some(Arc::clone(&fresh));
+    Ok(Some(fresh))
+}
+
+/// Step 5 and 6: the status, if it differs and its time has come; then the Events that belong to it.
+async fn record(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+    pinned: &Pinned,
+    planned: Plan,
+) -> Result<Next, Error> {
+    let now = context.clock.now();
+    let mut wait = planned.wake_at.map_or(LONGEST_WAIT, |at| until(at, now));
+    let Some(patch) = planned.update.merge_patch(&current.status.clone().unwrap_or_default()) else {
+        return Ok(Next::Wait(wait));
+    };
+    let since_last_write = run.last_write.map_or(WRITE_INTERVAL, |last| last.elapsed());
+    if planned.urgency == Urgency::Soon && since_last_write < WRITE_INTERVAL {
+        wait = wait.min(WRITE_INTERVAL.saturating_sub(since_last_write));
+        return Ok(Next::Wait(wait));
+    }
+    let newer = write_status(context, run, current, patch).await?;
+    for notice_about in planned.update.activities.keys() {
+        // What is stored need not be remembered.
+        if let Some(index) = pinned.compiled.index.get(notice_about) {
+            forget_stored(run, &newer, notice_about, *index);
+        }
+    }
+    context.reporter.tell(&newer, &pinned.compiled, &planned.notices).await;
+    Ok(Next::Again(newer))
+}
+
+/// A start that a stored status tells of needs no memory once it is final.
+fn forget_stored(run: &mut Run, stored: &Orchestration, activity: &str, index: usize) {
+    let entry = stored.status.as_ref().and_then(|status| status.activities.get(activity));
+    if entry.is_some_and(|entry| crate::engine::state::is_final(entry.state)) {
+        run.issues.remove(&index);
+    }
+}
+
+async fn write_status(
+    context: &Context,
+    run: &mut Run,
+    current: &Orchestration,
+    patch: serde_json::Value,
+) -> Result<Arc<Orchestration>, Error> {
+    let written = write::<Orchestration>(&context.client.0, current, patch).await;
+    if written.is_err() {
+        // Whatever happened to it: what we know may be old now.
+        run.latest = None;
+    }
+    let Ok(newer) = written?.content else { return Err(Error::NotReady) };
+    let newer = Arc::new(newer);
+    run.latest = Some(Arc::clone(&newer));
+    run.last_write = Some(Instant::now());
+    Ok(newer)
+}
+
+async fn accept(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -> Result<Next, Error> {
+    let namespace = current.namespace().unwrap_or_default();
+    let type_ = current.spec.type_.as_str();
+    // One quorum read: a definition and a run that are applied together arrive on separate watches.
+    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
+    let found = bounded(api.get_opt(type_)).await;
+    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    let now = context.clock.now();
+    let decision = match found.map(|found| usable(context, found)) {
+        None => acceptance::decide(current, &Definition::NotFound, now),
+        Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
+        Some(Ok((active, resolved))) => {
+            let (compiled, revision) = (resolved.compiled.clone(), resolved.name.clone());
+            if active {
+                context.revisions.store(&namespace, type_, resolved).await?;
+            }
+            acceptance::decide(current, &Definition::Ready { revision: &revision, compiled: &compiled, active }, now)
+        }
+    };
+    settle(context, run, current, decision).await
+}
+
+/// The definition, if it is ready and the caches show the same of it as its own status.
+fn usable(
+    context: &Context,
+    found: Guarded<OrchestrationDefinition>,
+) -> Result<(bool, super::definitions::Resolved), String> {
+    let definition = found.content.map_err(|unreadable| unreadable.message)?;
+    let status = definition.status.clone().unwrap_or_default();
+    let not_seen = || "its newest version has not been checked yet".to_owned();
+    if status.observed_generation != definition.metadata.generation {
+        return Err(not_seen());
+    }
+    if !condition::is_true(&status.conditions, "Ready") {
+        let ready = condition::find(&status.conditions, "Ready");
+        return Err(ready.map_or_else(not_seen, |ready| format!("{}: {}", ready.reason, ready.message)));
+    }
+    let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
+    if status.revision.as_deref() != Some(resolved.name.as_str()) {
+        return Err(not_seen());
+    }
+    Ok((definition.spec.active, resolved))
+}
+
+/// The revision is gone or of another version: nothing can be done, but the Orchestration still ends.
+async fn unpinned(context: &Context, run: &mut Run, current: &Arc<Orchestration>, why: String) -> Result<Next, Error> {
+    let decision = acceptance::decide(current, &Definition::NotReady(why), context.clock.now());
+    settle(context, run, current, decision).await
+}
+
+async fn settle(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+    decision: Decision,
+) -> Result<Next, Error> {
+    let now = context.clock.now();
+    let wait = decision.wake_at.map_or(LONGEST_WAIT, |at| until(at, now)).min(Duration::from_secs(30));
+    let Some(patch) = decision.update.merge_patch(&current.status.clone().unwrap_or_default()) else {
+        return Ok(Next::Wait(wait));
+    };
+    let newer = write_status(context, run, current, patch).await?;
+    if decision.accepted {
+        return Ok(Next::Again(newer));
+    }
+    if let Some(stalled) = condition::find(&decision.update.summary.conditions, "Stalled") {
+        context.reporter.refused(&newer, &stalled.reason, &stalled.message).await;
+    }
+    Ok(if is_told(&newer) { Next::Again(newer) } else { Next::Wait(wait) })
+}
+
+/// A finished Orchestration whose spec was edited: only the generation that its status speaks of follows.
+async fn generation_only(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -> Result<Next, Error> {
+    let previous = current.status.clone().unwrap_or_default();
+    let mut summary = crate::engine::status::summary(&previous);
+    summary.observed_generation = current.metadata.generation;
+    let update = StatusUpdate { summary, ..StatusUpdate::default() };
+    match update.merge_patch(&previous) {
+        Some(patch) => Ok(Next::Again(write_status(context, run, current, patch).await?)),
+        None => Ok(Next::Wait(LONGEST_WAIT)),
+    }
+}
+
+/// An object that cannot be read. It is told once; one that no version could read has failed.
+async fn poison(
+    guarded: &Guarded<Orchestration>,
+    unreadable: &Unreadable,
+    context: &Context,
+) -> Result<Action, Error> {
+    let generation = guarded.meta().generation;
+    if unreadable.observed_generation == generation {
+        return Ok(Action::await_change());
+    }
+    let now = context.clock.now();
+    let (reason, message) = if unreadable.too_deep {
+        ("InputTooDeep", "the object is nested deeper than 128 levels".to_owned())
+    } else {
+        ("Unreadable", format!("the object cannot be read: {}", unreadable.message))
+    };
+    let mut status = json!({"observedGeneration": generation});
+    let mut statements = vec![Statement::new("Accepted", Some(false), reason, message.clone())];
+    if unreadable.too_deep {
+        status["state"] = json!("Failed");
+        status["completionTime"] = json!(condition::stamp(now));
+        statements.push(Statement::new("Stalled", Some(true), reason, message.clone()));
+        statements.push(Statement::new("Succeeded", Some(false), reason, message.clone()));
+        statements.push(Statement::new("Finished", Some(true), reason, message));
+    } else {
+        statements.push(Statement::new("Succeeded", None, reason, message));
+    }
+    status["conditions"] = json!(condition::state(&[], generation, now, statements));
+    write::<Orchestration>(&context.client.0, guarded, json!({ "status": status })).await?;
+    Ok(Action::await_change())
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    // A little later rather than a little earlier: a wake-up before its time would find nothing to do.
+    Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
+}
+
+/// The Orchestrations that may wait for a definition.
+#[must_use]
+pub fn waiting_for(context: &Context, namespace: &str, definition: &str) -> Vec<ObjectRef<Guarded<Orchestration>>> {
+    let waits = |guarded: &Guarded<Orchestration>| {
+        guarded.namespace().as_deref() == Some(namespace)
+            && guarded.content.as_ref().is_ok_and(|orchestration| {
+                orchestration.spec.type_ == definition
+                    && orchestration.status.as_ref().is_none_or(|s| s.revision.is_none() && s.completion_time.is_none())
+            })
+    };
+    context.orchestrations.state_filter(waits).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+}

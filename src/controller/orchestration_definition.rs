@@ -1,0 +1,114 @@
+//! The OrchestrationDefinition controller: compiles definitions and says what is wrong with them.
+//!
+//! Responsible for: the condition Ready of definitions, their tiers, and the name of the revision that new
+//! Orchestrations run from. Must never: touch an Orchestration.
+
+use std::sync::Arc;
+
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+
+use super::context::Context;
+use super::definitions::Definitions;
+use super::error::Error;
+use super::guard::Guarded;
+use super::status::write;
+use crate::api::OrchestrationDefinition;
+use crate::api::orchestration_definition::OrchestrationDefinitionStatus;
+use crate::engine::condition::{self, Statement};
+use crate::engine::problem::{self, Problem, ProblemCode};
+use crate::engine::status::difference;
+
+/// Largest revision, in bytes of JSON: what etcd takes in one object, less what else stands in it.
+const MAX_REVISION_BYTES: usize = 1_000_000;
+
+/// Compiles one OrchestrationDefinition.
+pub async fn reconcile(guarded: Arc<Guarded<OrchestrationDefinition>>, context: Arc<Context>) -> Result<Action, Error> {
+    if guarded.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    // Before the first list is complete every type would be missing.
+    context.definitions.activities.wait_until_ready().await.map_err(|_| Error::NotReady)?;
+    let mut next = OrchestrationDefinitionStatus { observed_generation: guarded.meta().generation, ..Default::default() };
+    let (previous, statements) = match &guarded.content {
+        Ok(definition) => {
+            let statements = match resolve(&context.definitions, definition, &mut next) {
+                Ok(message) => vec![Statement::new("Ready", Some(true), "Ready", message)],
+                Err(problems) => broken(&problems),
+            };
+            (definition.status.clone().unwrap_or_default(), statements)
+        }
+        Err(unreadable) if unreadable.observed_generation == guarded.meta().generation => {
+            return Ok(Action::await_change());
+        }
+        Err(unreadable) => {
+            let message = format!("the object cannot be read: {}", unreadable.message);
+            (OrchestrationDefinitionStatus::default(), stalled("Unreadable", message))
+        }
+    };
+    next.conditions =
+        condition::state(&previous.conditions, next.observed_generation, context.clock.now(), statements);
+    if let Some(patch) = difference(&json!(previous), &json!(next)) {
+        write::<OrchestrationDefinition>(&context.client.0, guarded.as_ref(), json!({ "status": patch })).await?;
+    }
+    Ok(Action::await_change())
+}
+
+/// Compiles the definition into the status. The result is a sentence for people.
+fn resolve(
+    definitions: &Definitions,
+    definition: &OrchestrationDefinition,
+    next: &mut OrchestrationDefinitionStatus,
+) -> Result<String, Vec<Problem>> {
+    let resolved = definitions.resolve(definition)?;
+    let bytes = resolved.revision.to_data().to_string().len();
+    if bytes > MAX_REVISION_BYTES {
+        let message = format!(
+            "the definition and its ActivityDefinitions have {bytes} bytes of JSON together, at most {MAX_REVISION_BYTES} can be stored"
+        );
+        return Err(vec![Problem::new(ProblemCode::LimitExceeded, "spec.activities", message)]);
+    }
+    let (activities, tiers) = (resolved.compiled.activities.len(), resolved.compiled.tiers.len());
+    let mut message = format!("{activities} activities in {tiers} tiers");
+    if !resolved.compiled.warnings.is_empty() {
+        message.push_str("; harmless: ");
+        message.push_str(&problem::text(&resolved.compiled.warnings).replace('\n', "; "));
+    }
+    next.tiers = resolved.compiled.tier_ids();
+    next.revision = Some(resolved.name);
+    Ok(message)
+}
+
+/// What heals by itself when ActivityDefinitions come or become Ready is told apart from what takes an edit.
+fn broken(problems: &[Problem]) -> Vec<Statement> {
+    let all = |codes: &[ProblemCode]| problems.iter().all(|problem| codes.contains(&problem.code));
+    let reason = if all(&[ProblemCode::ActivityDefinitionNotFound]) {
+        "ActivityDefinitionNotFound"
+    } else if all(&[ProblemCode::ActivityNotReady, ProblemCode::ActivityDefinitionNotFound]) {
+        "ActivityNotReady"
+    } else {
+        return stalled("Invalid", problem::text(problems));
+    };
+    vec![Statement::new("Ready", Some(false), reason, problem::text(problems))]
+}
+
+fn stalled(reason: &str, message: String) -> Vec<Statement> {
+    vec![
+        Statement::new("Ready", Some(false), reason, message.clone()),
+        Statement::new("Stalled", Some(true), reason, message),
+    ]
+}
+
+/// The definitions that name an activity type.
+#[must_use]
+pub fn users_of(definitions: &Definitions, namespace: &str, type_: &str) -> Vec<ObjectRef<Guarded<OrchestrationDefinition>>> {
+    let uses = |guarded: &Guarded<OrchestrationDefinition>| {
+        guarded.namespace().as_deref() == Some(namespace)
+            && guarded.content.as_ref().is_ok_and(|definition| {
+                definition.spec.activities.iter().any(|activity| activity.type_ == type_)
+            })
+    };
+    definitions.orchestrations.state_filter(uses).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+}

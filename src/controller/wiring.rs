@@ -1,0 +1,214 @@
+//! Wiring: watches, caches and triggers become running controllers.
+//!
+//! Responsible for: one watch per kind, and which change wakes which object. Must never: look into an object further
+//! than that takes.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
+use kube::api::Api;
+use kube::core::NamespaceResourceScope;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{Controller, WatchStreamExt, predicates};
+use kube::{Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::backoff::Backoff;
+use super::context::{ClientHandle, Context};
+use super::definitions::Definitions;
+use super::error::Error;
+use super::guard::Guarded;
+use super::memory::Memory;
+use super::report::Reporter;
+use super::revisions::Revisions;
+use super::{activity_definition, orchestration, orchestration_definition};
+use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, labels};
+use crate::clock::Clock;
+use crate::config::{Scope, Settings};
+use crate::provider::job::JobProvider;
+use crate::provider::job::cache::{Facts, Index};
+
+/// Turns true when the controllers are to stop.
+pub type Shutdown = watch::Receiver<bool>;
+
+/// Runs all controllers until shutdown. Returns early only if a watch or a controller ends, which none should.
+pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shutdown: Shutdown) {
+    let (activities, activity_writer) = reflector::store();
+    let (definitions, definition_writer) = reflector::store();
+    let (orchestrations, orchestration_writer) = reflector::store();
+    let (wake_definitions, definitions_woken) = unbounded();
+    let (wake_orchestrations, orchestrations_woken) = unbounded();
+
+    let handle = ClientHandle(client.clone());
+    let context = Arc::new(Context {
+        client: handle.clone(),
+        clock,
+        reporter: Reporter::new(client.clone(), settings.instance.clone()),
+        jobs: Arc::new(JobProvider::new(client.clone())),
+        definitions: Definitions { activities: activities.clone(), orchestrations: definitions.clone() },
+        orchestrations: orchestrations.clone(),
+        revisions: Revisions::new(handle),
+        memory: Memory::default(),
+        backoff: Backoff::default(),
+        settings,
+    });
+
+    let activity_events = tap(&context, activity_writer, {
+        let context = Arc::clone(&context);
+        move |event: &Event<Guarded<ActivityDefinition>>| {
+            let (Event::Apply(changed) | Event::InitApply(changed) | Event::Delete(changed)) = event else { return };
+            let namespace = changed.namespace().unwrap_or_default();
+            for user in orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any()) {
+                let _ = wake_definitions.unbounded_send(user);
+            }
+        }
+    });
+    let definition_events = tap(&context, definition_writer, {
+        let (context, wake) = (Arc::clone(&context), wake_orchestrations.clone());
+        move |event: &Event<Guarded<OrchestrationDefinition>>| {
+            let (Event::Apply(changed) | Event::InitApply(changed)) = event else { return };
+            for waiting in orchestration::waiting_for(&context, &changed.namespace().unwrap_or_default(), &changed.name_any()) {
+                let _ = wake.unbounded_send(waiting);
+            }
+        }
+    });
+    let orchestration_events = tap(&context, orchestration_writer, {
+        let context = Arc::clone(&context);
+        move |event: &Event<Guarded<Orchestration>>| {
+            if let Event::Delete(gone) = event {
+                let uid = gone.uid().unwrap_or_default();
+                context.memory.forget(&uid);
+                context.backoff.forget(&uid);
+            }
+        }
+    });
+
+    let jobs = children(&context, |context| &context.jobs.jobs, wake_orchestrations.clone());
+    let pods = children(&context, |context| &context.jobs.pods, wake_orchestrations);
+    let activities =
+        controller(&context, activity_events, activities, future::pending().into_stream(), &shutdown, activity_definition::reconcile);
+    let definitions =
+        controller(&context, definition_events, definitions, definitions_woken, &shutdown, orchestration_definition::reconcile);
+    let orchestrations =
+        controller(&context, orchestration_events, orchestrations, orchestrations_woken, &shutdown, when_filled);
+
+    // Each task of its own: a slow reconcile of one kind never holds up another kind's watch.
+    let controllers = future::join_all([activities, definitions, orchestrations].map(tokio::spawn));
+    let watches = [jobs, pods].map(tokio::spawn);
+    controllers.await;
+    watches.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Orchestrations are looked at only once all caches are filled: what is missing then is missing indeed.
+async fn when_filled(object: Arc<Guarded<Orchestration>>, context: Arc<Context>) -> Result<Action, Error> {
+    context.jobs.jobs.wait_until_filled().await;
+    context.jobs.pods.wait_until_filled().await;
+    context.definitions.activities.wait_until_ready().await.map_err(|_| Error::NotReady)?;
+    orchestration::reconcile(object, context).await
+}
+
+/// The watch of one kind of definition or Orchestration: fills its store, and shows every event to `seen`.
+fn tap<K>(
+    context: &Context,
+    writer: Writer<Guarded<K>>,
+    seen: impl Fn(&Event<Guarded<K>>) + Send + 'static,
+) -> impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+{
+    watcher::watcher(scoped::<Guarded<K>>(context), watcher::Config::default())
+        .default_backoff()
+        .inspect_err(|error| log::<K>(error))
+        .reflect(writer)
+        .inspect_ok(seen)
+        .applied_objects()
+        // Our own status writes come back as changes that concern nobody.
+        .predicate_filter(predicates::generation, Default::default())
+}
+
+/// The watch of Jobs or pods: fills the provider's cache, and wakes the Orchestrations that a change concerns.
+fn children<F>(
+    context: &Arc<Context>,
+    index: fn(&Context) -> &Index<F>,
+    wake: UnboundedSender<ObjectRef<Guarded<Orchestration>>>,
+) -> BoxFuture<'static, ()>
+where
+    F: Facts,
+    F::Object: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + 'static,
+{
+    let context = Arc::clone(context);
+    let config = watcher::Config::default().labels(&labels::children_selector());
+    watcher::watcher(scoped::<F::Object>(&context), config)
+        .default_backoff()
+        .for_each(move |event| {
+            match event {
+                Ok(event) => {
+                    for (namespace, name) in index(&context).take(&event) {
+                        let _ = wake.unbounded_send(ObjectRef::new(&name).within(&namespace));
+                    }
+                }
+                Err(error) => log::<F::Object>(&error),
+            }
+            future::ready(())
+        })
+        .boxed()
+}
+
+/// One controller, with pauses per object and a guard against panics around its reconcile.
+fn controller<K, F>(
+    context: &Arc<Context>,
+    events: impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static,
+    store: Store<Guarded<K>>,
+    woken: impl Stream<Item = ObjectRef<Guarded<K>>> + Send + 'static,
+    shutdown: &Shutdown,
+    reconcile: fn(Arc<Guarded<K>>, Arc<Context>) -> F,
+) -> BoxFuture<'static, ()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+    ObjectRef<Guarded<K>>: Hash,
+{
+    let mut stop = shutdown.clone();
+    Controller::for_stream(events, store)
+        .with_config(controller::Config::default().concurrency(context.settings.concurrency))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
+        .run(
+            move |object: Arc<Guarded<K>>, context: Arc<Context>| async move {
+                let work = reconcile(Arc::clone(&object), Arc::clone(&context));
+                Ok::<_, std::convert::Infallible>(context.backoff.run(object.as_ref(), work).await)
+            },
+            |_, impossible, _| match *impossible {},
+            Arc::clone(context),
+        )
+        .for_each(|result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "not reconciled");
+            }
+            future::ready(())
+        })
+        .boxed()
+}
+
+fn scoped<K>(context: &Context) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match &context.settings.scope {
+        Scope::Cluster => Api::all(context.client.0.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(context.client.0.clone(), namespace),
+    }
+}
+
+fn log<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
+    tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted, it will be resumed");
+}

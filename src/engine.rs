@@ -1,0 +1,19 @@
+//! The engine: how an orchestration moves. Values in, values out.
+//!
+//! Responsible for: every decision. Must never: do I/O, read a clock or the environment, use randomness, be async,
+//! fail or panic on any input.
+
+pub mod acceptance;
+pub mod condition;
+pub mod definition;
+pub mod effect;
+pub mod graph;
+pub mod names;
+pub mod observe;
+pub mod path;
+pub mod plan;
+pub mod problem;
+pub mod revision;
+pub mod state;
+pub mod status;
+pub mod value;

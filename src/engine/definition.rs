@@ -1,0 +1,280 @@
+//! Compile: a definition as users write it, and the activity types it names, become a graph that can be run.
+//!
+//! Responsible for: normalising the shorthand once, and finding every mistake at once, each with its field path.
+//! Must never: stop at the first mistake, or leave anything to be checked while an orchestration runs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::graph::Graph;
+use super::path::{Path, Segment};
+use super::problem::{Problem, ProblemCode};
+use crate::api::orchestration_definition::{Execution, OrchestrationDefinitionSpec};
+
+mod inputs;
+mod shorthand;
+
+/// Ids that paths and expressions give a meaning of their own.
+pub const RESERVED_IDS: [&str; 4] = ["input", "run", "schedule", "activities"];
+/// Most dependencies that one activity lists.
+pub const MAX_DEPENDENCIES: usize = 1000;
+
+/// What is known of an activity type when a definition is compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypeState {
+    /// It can be used.
+    Ready,
+    /// It exists and cannot be used yet, for this reason.
+    NotReady(String),
+    /// There is no such ActivityDefinition.
+    Missing,
+}
+
+/// A definition that can be run. Activities are known by their index in definition order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// The activities, in definition order.
+    pub activities: Vec<CompiledActivity>,
+    /// Index of every activity, by id.
+    pub index: HashMap<String, usize>,
+    /// The activities of every tier, in definition order.
+    pub tiers: Vec<Vec<usize>>,
+    /// All activities, in the order in which they start: by tier, then as defined.
+    pub order: Vec<usize>,
+    /// The edges.
+    pub graph: Graph,
+    /// When an activity starts.
+    pub execution: Execution,
+    /// Most activities that run at once.
+    pub parallelism: usize,
+    /// What the output of an Orchestration holds.
+    pub output: Vec<Binding>,
+    /// Seconds that an Orchestration may take.
+    pub active_deadline_seconds: i64,
+    /// Harmless oddities, for people.
+    pub warnings: Vec<Problem>,
+}
+
+/// One activity of a compiled definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompiledActivity {
+    /// Id within the orchestration.
+    pub id: String,
+    /// Name of its ActivityDefinition.
+    pub type_: String,
+    /// Which of several things it is to do.
+    pub discriminator: Option<String>,
+    /// Length of the longest path to it.
+    pub tier: usize,
+    /// What it gets.
+    pub inputs: Vec<Binding>,
+    /// The activities whose outputs it reads.
+    pub reads: BTreeSet<usize>,
+    /// Whether another activity, or the output of the orchestration, reads its outputs.
+    pub outputs_are_read: bool,
+}
+
+/// A value, where it comes from and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Whose value.
+    pub root: Root,
+    /// Which part of it; empty for the whole.
+    pub path: Vec<Segment>,
+    /// Its name at the receiver.
+    pub target: String,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The input of the Orchestration.
+    Input,
+    /// The outputs of an activity.
+    Activity(usize),
+}
+
+impl Compiled {
+    /// The tiers as ids, as they stand in a status.
+    #[must_use]
+    pub fn tier_ids(&self) -> Vec<Vec<String>> {
+        let ids = |tier: &Vec<usize>| tier.iter().filter_map(|i| self.activities.get(*i)).map(|a| a.id.clone()).collect();
+        self.tiers.iter().map(ids).collect()
+    }
+}
+
+/// Compiles a definition. `state_of` tells what is known of an activity type.
+///
+/// The error is every problem, in field order.
+pub fn compile(
+    spec: &OrchestrationDefinitionSpec,
+    state_of: impl Fn(&str) -> TypeState,
+) -> Result<Compiled, Vec<Problem>> {
+    let mut found = Findings::default();
+    let index = index(spec);
+    let names: Vec<&str> = spec.activities.iter().map(|activity| activity.id.as_str()).collect();
+
+    let mut dependencies = Vec::with_capacity(spec.activities.len());
+    for (at, activity) in spec.activities.iter().enumerate() {
+        check_identity(at, activity.id.as_str(), &index, &mut found);
+        check_type(at, &activity.type_, &state_of, &mut found);
+        dependencies.push(shorthand::dependencies(at, activity, &index, &names, &mut found));
+    }
+    let graph = Graph::new(dependencies);
+    let tiers = graph.tiers().map_err(|stuck| cycle(&graph, &stuck, &names));
+    let ancestors = tiers.as_ref().ok().map(|tiers| graph.ancestors(tiers));
+    if let Err(cycle) = &tiers {
+        found.problems.push((Place::Whole, cycle.clone()));
+    }
+
+    let mut activities = Vec::with_capacity(spec.activities.len());
+    for (at, activity) in spec.activities.iter().enumerate() {
+        let scope = inputs::Scope { index: &index, names: &names, reader: Some(at), ancestors: ancestors.as_deref() };
+        let bindings = inputs::of_activity(at, &activity.inputs, &scope, &mut found);
+        activities.push(CompiledActivity {
+            id: activity.id.clone(),
+            type_: activity.type_.clone(),
+            discriminator: activity.discriminator.clone(),
+            tier: tiers.as_ref().ok().and_then(|tiers| tiers.get(at)).copied().unwrap_or_default(),
+            reads: reads(&bindings),
+            inputs: bindings,
+            outputs_are_read: false,
+        });
+    }
+    let scope = inputs::Scope { index: &index, names: &names, reader: None, ancestors: None };
+    let output = inputs::of_output(&spec.output, &scope, &mut found);
+
+    let read: BTreeSet<usize> = activities.iter().flat_map(|a| a.reads.clone()).chain(reads(&output)).collect();
+    for (at, activity) in activities.iter_mut().enumerate() {
+        activity.outputs_are_read = read.contains(&at);
+    }
+    let (tiers, order) = arrange(&activities);
+    found.finish().map(|warnings| Compiled {
+        activities,
+        index: index.iter().map(|(id, at)| ((*id).to_owned(), *at)).collect(),
+        tiers,
+        order,
+        graph,
+        execution: spec.execution,
+        parallelism: spec.parallelism.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+        output,
+        active_deadline_seconds: spec.active_deadline_seconds,
+        warnings,
+    })
+}
+
+/// Where in the definition a problem is; problems are told in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Whole,
+    Activity(usize),
+    Output,
+}
+
+/// Problems and warnings while they are collected.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<(Place, Problem)>,
+    warnings: Vec<Problem>,
+}
+
+impl Findings {
+    fn at(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
+        let path = format!("spec.activities[{activity}]{field}");
+        self.problems.push((Place::Activity(activity), Problem::new(code, path, message)));
+    }
+
+    fn in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
+        self.problems.push((Place::Output, Problem::new(code, format!("spec.output{field}"), message)));
+    }
+
+    fn warn(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
+        self.warnings.push(Problem::new(code, format!("spec.activities[{activity}]{field}"), message));
+    }
+
+    /// The warnings if there is no problem. Within one activity, problems keep the order in which they were found,
+    /// which is that of the fields.
+    fn finish(mut self) -> Result<Vec<Problem>, Vec<Problem>> {
+        if self.problems.is_empty() {
+            return Ok(self.warnings);
+        }
+        self.problems.sort_by_key(|(place, _)| *place);
+        Err(self.problems.into_iter().map(|(_, problem)| problem).collect())
+    }
+}
+
+/// The first activity of every id.
+fn index(spec: &OrchestrationDefinitionSpec) -> BTreeMap<&str, usize> {
+    let mut index = BTreeMap::new();
+    for (at, activity) in spec.activities.iter().enumerate() {
+        index.entry(activity.id.as_str()).or_insert(at);
+    }
+    index
+}
+
+fn check_identity(at: usize, id: &str, index: &BTreeMap<&str, usize>, found: &mut Findings) {
+    if RESERVED_IDS.contains(&id) {
+        let message = format!("\"{id}\" is reserved, as are {}", RESERVED_IDS.join(", "));
+        found.at(at, ProblemCode::ReservedName, ".id", message);
+    }
+    if let Some(first) = index.get(id).filter(|first| **first != at) {
+        let message = format!("\"{id}\" is the id of spec.activities[{first}] already");
+        found.at(at, ProblemCode::DuplicateId, ".id", message);
+    }
+}
+
+fn check_type(at: usize, type_: &str, state_of: &impl Fn(&str) -> TypeState, found: &mut Findings) {
+    match state_of(type_) {
+        TypeState::Ready => {}
+        TypeState::Missing => {
+            let message = format!("ActivityDefinition \"{type_}\" not found in this namespace");
+            found.at(at, ProblemCode::ActivityDefinitionNotFound, ".type", message);
+        }
+        TypeState::NotReady(why) => {
+            let message = format!("ActivityDefinition \"{type_}\" is not ready: {}", why.replace('\n', "; "));
+            found.at(at, ProblemCode::ActivityNotReady, ".type", message);
+        }
+    }
+}
+
+fn cycle(graph: &Graph, stuck: &[usize], names: &[&str]) -> Problem {
+    let mut cycle = graph.shortest_cycle(stuck);
+    cycle.extend(cycle.first().copied());
+    let shown: Vec<&str> = cycle.iter().filter_map(|node| names.get(*node).copied()).collect();
+    Problem::new(ProblemCode::CycleDetected, "spec.activities", format!("dependency cycle {}", shown.join(" -> ")))
+}
+
+fn reads(bindings: &[Binding]) -> BTreeSet<usize> {
+    let activity = |binding: &Binding| match binding.root {
+        Root::Activity(activity) => Some(activity),
+        Root::Input => None,
+    };
+    bindings.iter().filter_map(activity).collect()
+}
+
+/// Tiers, and the order in which activities start.
+fn arrange(activities: &[CompiledActivity]) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let count = activities.iter().map(|activity| activity.tier + 1).max().unwrap_or_default();
+    let mut tiers = vec![Vec::new(); count];
+    for (at, activity) in activities.iter().enumerate() {
+        if let Some(tier) = tiers.get_mut(activity.tier) {
+            tier.push(at);
+        }
+    }
+    let order = tiers.iter().flatten().copied().collect();
+    (tiers, order)
+}
+
+/// The path of this path's binding, with its root found among the activities.
+fn split(path: &Path, activity: Option<usize>) -> (Root, Vec<Segment>) {
+    match activity {
+        Some(activity) => (Root::Activity(activity), path.rest().to_vec()),
+        None if path.first() == "input" => (Root::Input, path.rest().to_vec()),
+        None => {
+            let whole = std::iter::once(Segment::Key(path.first().to_owned())).chain(path.rest().iter().cloned());
+            (Root::Input, whole.collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Inputs and outputs of a definition: source paths are parsed and bound to what they read.
+//!
+//! Responsible for: that every source can be read when its activity starts. Must never: read a value.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::graph::NodeSet;
+use super::super::names::variable_name;
+use super::super::path::Path;
+use super::super::problem::{ProblemCode, suggestion};
+use super::shorthand::{self, shorten};
+use super::{Binding, Findings, RESERVED_IDS, Root, split};
+use crate::api::common::Mapping;
+use crate::api::orchestration_definition::MAX_INPUTS;
+
+/// Longest name of an input or output.
+const MAX_TARGET: usize = 253;
+
+/// What a source may refer to.
+pub(super) struct Scope<'a> {
+    pub(super) index: &'a BTreeMap<&'a str, usize>,
+    pub(super) names: &'a [&'a str],
+    /// The activity that reads; nothing for the output of the orchestration, which may read all.
+    pub(super) reader: Option<usize>,
+    /// Nothing while a cycle makes ancestors meaningless.
+    pub(super) ancestors: Option<&'a [NodeSet]>,
+}
+
+/// The inputs of one activity.
+pub(super) fn of_activity(at: usize, inputs: &[Value], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
+    if inputs.len() > MAX_INPUTS {
+        let message = format!("must have at most {MAX_INPUTS} entries, has {}", inputs.len());
+        found.at(at, ProblemCode::LimitExceeded, ".inputs", message);
+        return Vec::new();
+    }
+    let mut bindings = Bindings::default();
+    let mut variables: BTreeMap<String, String> = BTreeMap::new();
+    for (item, value) in inputs.iter().enumerate() {
+        let Some((field, mapping)) = shorthand::input(at, item, value, found) else { continue };
+        match bindings.add(&mapping, scope) {
+            Ok(Some(target)) => {
+                let variable = variable_name(&target);
+                if let Some(other) = variables.insert(variable.clone(), target.clone()) {
+                    let message = format!("\"{target}\" and \"{other}\" would both be the variable {variable}");
+                    found.at(at, ProblemCode::VariableCollision, &format!(".inputs[{item}]"), message);
+                }
+            }
+            Ok(None) => {}
+            Err((code, message)) => found.at(at, code, &field, message),
+        }
+    }
+    bindings.list
+}
+
+/// The output of the orchestration.
+pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
+    let mut bindings = Bindings::default();
+    for (item, mapping) in output.iter().enumerate() {
+        if let Err((code, message)) = bindings.add(mapping, scope) {
+            found.in_output(code, &format!("[{item}].source"), message);
+        }
+    }
+    bindings.list
+}
+
+type Mistake = (ProblemCode, String);
+
+#[derive(Default)]
+struct Bindings {
+    list: Vec<Binding>,
+    targets: BTreeMap<String, String>,
+}
+
+impl Bindings {
+    /// Adds one mapping. The result is its target.
+    fn add(&mut self, mapping: &Mapping, scope: &Scope<'_>) -> Result<Option<String>, Mistake> {
+        let path = Path::parse(&mapping.source).map_err(|error| (ProblemCode::InvalidPath, error))?;
+        let root = scope.resolve(&path)?;
+        let target = target(mapping, &path)?;
+        if let Some(other) = self.targets.insert(target.clone(), mapping.source.clone()) {
+            let message = format!("the target \"{target}\" is filled from \"{}\" already", shorten(&other));
+            return Err((ProblemCode::DuplicateTarget, message));
+        }
+        let (root, path) = split(&path, root);
+        self.list.push(Binding { root, path, target: target.clone() });
+        Ok(Some(target))
+    }
+}
+
+fn target(mapping: &Mapping, path: &Path) -> Result<String, Mistake> {
+    let Some(target) = mapping.target.as_deref().or_else(|| path.default_target()) else {
+        let message = "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
+        return Err((ProblemCode::InvalidPath, message.to_owned()));
+    };
+    if target.len() > MAX_TARGET {
+        return Err((ProblemCode::LimitExceeded, format!("a target has at most {MAX_TARGET} characters")));
+    }
+    if target.is_empty() || target.chars().any(char::is_control) {
+        return Err((ProblemCode::InvalidPath, "a target must not be empty, nor hold control characters".to_owned()));
+    }
+    Ok(target.to_owned())
+}
+
+impl Scope<'_> {
+    /// The activity that a path reads, or nothing if it reads the input.
+    fn resolve(&self, path: &Path) -> Result<Option<usize>, Mistake> {
+        let first = path.first();
+        let Some(activity) = self.index.get(first).copied() else {
+            return if first != "input" && RESERVED_IDS.contains(&first) { Err(self.reserved(path)) } else { Ok(None) };
+        };
+        if first == "input" {
+            return Ok(None);
+        }
+        let Some(reader) = self.reader else { return Ok(Some(activity)) };
+        let name = self.names.get(reader).copied().unwrap_or_default();
+        if activity == reader {
+            return Err((ProblemCode::NotAnAncestor, format!("\"{name}\" may not read its own outputs")));
+        }
+        let known = self.ancestors.and_then(|ancestors| ancestors.get(reader));
+        if known.is_some_and(|ancestors| !ancestors.contains(activity)) {
+            let message = format!("\"{name}\" reads \"{first}\" but does not depend on it (add dependsOn: [{first}])");
+            return Err((ProblemCode::NotAnAncestor, message));
+        }
+        Ok(Some(activity))
+    }
+
+    /// Words with a meaning of their own cannot be read; `activities.x` is what one writes in expressions.
+    fn reserved(&self, path: &Path) -> Mistake {
+        let first = path.first();
+        let meant = match path.rest().first() {
+            Some(super::Segment::Key(key)) if first == "activities" => match self.index.get(key.as_str()) {
+                Some(_) => format!(" (did you mean \"{key}\"?)"),
+                None => suggestion(key, self.names.iter().copied()),
+            },
+            _ => String::new(),
+        };
+        let message = format!("\"{first}\" is neither an activity nor readable here{meant}; use input.{first} for the input");
+        (ProblemCode::UnknownReference, message)
+    }
+}
+
+impl Binding {
+    /// Whether the binding reads an activity.
+    #[must_use]
+    pub fn activity(&self) -> Option<usize> {
+        match self.root {
+            Root::Activity(activity) => Some(activity),
+            Root::Input => None,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Observed: what is known of the current attempt of every activity, in the engine's own words.
+//!
+//! Responsible for: the vocabulary in which providers report. Must never: know Jobs, pods or messages; providers
+//! translate.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::api::common::Object;
+
+/// What is known of one attempt. Later variants are newer knowledge than earlier ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Attempt {
+    /// Nothing was started, as far as is known.
+    #[default]
+    Absent,
+    /// The start was refused for now and will be tried again; no attempt is used up.
+    Refused {
+        /// Since when the start has been tried in vain.
+        since: Timestamp,
+        /// When it is tried again.
+        retry_at: Timestamp,
+        /// One CamelCase word, such as `QuotaExceeded`.
+        reason: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// The start was accepted; nothing has been seen of it yet.
+    Requested {
+        /// When the start was accepted.
+        at: Timestamp,
+    },
+    /// It exists, and no container of it has started.
+    Waiting {
+        /// When it was created.
+        since: Timestamp,
+        /// Why it waits, in one CamelCase word, such as `ImagePullBackOff`; absent while nothing is known.
+        reason: Option<String>,
+        /// The server's own words.
+        message: Option<String>,
+    },
+    /// It runs.
+    Running {
+        /// When its pod started.
+        start_time: Timestamp,
+    },
+    /// Its stop was asked for, and something of it still runs.
+    Stopping,
+    /// It was stopped, and nothing of it runs any more.
+    Stopped,
+    /// It has ended by itself.
+    Ended(Outcome),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Success with outputs, or failure with a reason.
+    pub verdict: Verdict,
+    /// When its pod started; absent if it never did or nobody knows any more.
+    pub start_time: Option<Timestamp>,
+    /// When it ended; absent if nobody knows.
+    pub completion_time: Option<Timestamp>,
+}
+
+/// Success or failure of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It succeeded with these outputs.
+    Complete(Object),
+    /// It failed.
+    Failed {
+        /// Why, for programs.
+        reason: FailureReason,
+        /// Why, for people, at most 1 KiB.
+        message: String,
+    },
+}
+
+/// Why an activity failed or was cancelled. The names are part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureReason {
+    /// A webhook or an admission policy refused the Job.
+    AdmissionDenied,
+    /// The Orchestration's deadline has passed.
+    DeadlineExceeded,
+    /// The pod was evicted, drained or preempted, or its node was lost.
+    Disrupted,
+    /// A container ended with another exit code than 0.
+    ExitCode,
+    /// The input of the activity is larger than 64 KiB.
+    InputTooLarge,
+    /// The API server does not accept the Job.
+    InvalidJobTemplate,
+    /// The Job is gone, and no pod of it is alive.
+    JobVanished,
+    /// Another object has the name that the Job must have.
+    NameConflict,
+    /// What the activity wrote is not a JSON object, or holds what cannot be kept exactly.
+    OutputInvalid,
+    /// It succeeded, but its outputs went with its pod.
+    OutputLost,
+    /// The outputs of all activities together are too large for a status.
+    OutputTooLarge,
+    /// The pod was deleted.
+    PodDeleted,
+    /// It did not start in time.
+    StartingDeadlineExceeded,
+    /// It did not end in time.
+    TimedOut,
+}
+
+impl FailureReason {
+    /// The reason as it stands in a status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AdmissionDenied => "AdmissionDenied",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::Disrupted => "Disrupted",
+            Self::ExitCode => "ExitCode",
+            Self::InputTooLarge => "InputTooLarge",
+            Self::InvalidJobTemplate => "InvalidJobTemplate",
+            Self::JobVanished => "JobVanished",
+            Self::NameConflict => "NameConflict",
+            Self::OutputInvalid => "OutputInvalid",
+            Self::OutputLost => "OutputLost",
+            Self::OutputTooLarge => "OutputTooLarge",
+            Self::PodDeleted => "PodDeleted",
+            Self::StartingDeadlineExceeded => "StartingDeadlineExceeded",
+            Self::TimedOut => "TimedOut",
+        }
+    }
+}
+
+/// What is known of all activities of one Orchestration, by their index in the compiled definition. What is not in
+/// it is [`Attempt::Absent`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Attempts by activity index.
+    pub attempts: HashMap<usize, Attempt>,
+}
+
+impl Observed {
+    /// What is known of the current attempt of an activity.
+    #[must_use]
+    pub fn attempt(&self, activity: usize) -> &Attempt {
+        const ABSENT: &Attempt = &Attempt::Absent;
+        self.attempts.get(&activity).unwrap_or(ABSENT)
+    }
+}

@@ -1,0 +1,271 @@
+//! The plan: from a compiled definition, the stored status and what is observed, what to do and what to record.
+//!
+//! Responsible for: every step of an accepted orchestration. Must never: fail, panic, or claim in a status what was
+//! not observed; an effect comes first and its observation is recorded afterwards.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::condition::stamp;
+use super::definition::{Compiled, CompiledActivity};
+use super::effect::Effect;
+use super::observe::{FailureReason, Observed};
+use super::state::{is_final, is_legal};
+use super::status::StatusUpdate;
+use crate::api::common::Object;
+use crate::api::orchestration::{ActivityState, ActivityStatus, Orchestration, OrchestrationStatus};
+
+mod ending;
+mod observing;
+mod starting;
+#[cfg(test)]
+mod tests;
+
+/// Largest input of one activity, in bytes of JSON.
+pub const MAX_INPUT_BYTES: usize = 65_536;
+/// Largest sum of all outputs of one orchestration, in bytes of JSON, so that its status can always be stored.
+pub const MAX_TOTAL_OUTPUT_BYTES: usize = 524_288;
+/// How long a stop may take before the orchestration ends without waiting for it.
+pub const STOP_GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// How long a start may go unseen before the server is asked about it.
+pub const UNSEEN: SignedDuration = SignedDuration::from_secs(10);
+/// How long an attempt may wait without a known reason before one is looked for.
+pub const UNEXPLAINED: SignedDuration = SignedDuration::from_secs(3);
+
+/// Everything that a plan is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What is run.
+    pub compiled: &'a Compiled,
+    /// The Orchestration with its stored status; it is accepted.
+    pub orchestration: &'a Orchestration,
+    /// What is known of every attempt.
+    pub observed: &'a Observed,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// To be done first; each is idempotent.
+    pub effects: Vec<Effect>,
+    /// The status to record. Equal to the stored one if nothing changed.
+    pub update: StatusUpdate,
+    /// When to record it.
+    pub urgency: Urgency,
+    /// What to tell people, once the status is recorded.
+    pub notices: Vec<Notice>,
+    /// When to look again at the latest; nothing once finished.
+    pub wake_at: Option<Timestamp>,
+    /// Activities and edges looked at: the measure of the plan's cost.
+    pub work: u64,
+}
+
+/// When a status is to be recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Together with what comes in the next moment, at most once a second.
+    #[default]
+    Soon,
+    /// At once: somebody waits for it.
+    Now,
+}
+
+/// Something worth telling.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The first activity has started.
+    Started,
+    /// An activity has failed.
+    ActivityFailed {
+        /// Index of the activity.
+        activity: usize,
+        /// Number of the attempt.
+        attempt: u32,
+        /// Why, for programs.
+        reason: String,
+        /// Why, for people.
+        message: String,
+    },
+    /// The orchestration has ended.
+    Finished {
+        /// Whether it succeeded.
+        succeeded: bool,
+        /// Reason of the condition Succeeded.
+        reason: String,
+        /// Message of the condition Succeeded.
+        message: String,
+    },
+    /// A transition that the table does not allow was asked for, and not made. A bug.
+    IllegalTransition {
+        /// Index of the activity.
+        activity: usize,
+        /// State that it is in.
+        from: ActivityState,
+        /// State that it was to get.
+        to: ActivityState,
+    },
+}
+
+/// Plans one round. Applied to its own result it has no effects and changes nothing.
+#[must_use]
+pub fn plan(situation: &Situation<'_>) -> Plan {
+    let mut planner = Planner::new(situation);
+    if planner.stored.completion_time.is_some() {
+        return planner.keep_finished();
+    }
+    planner.observe();
+    planner.begin_to_end();
+    planner.start();
+    planner.conclude()
+}
+
+/// One round while it is being planned.
+struct Planner<'a> {
+    compiled: &'a Compiled,
+    orchestration: &'a Orchestration,
+    observed: &'a Observed,
+    now: Timestamp,
+    deadline: Timestamp,
+    stored: &'a OrchestrationStatus,
+    /// The stored entry of every activity, by index.
+    before: Vec<&'a ActivityStatus>,
+    /// When the stopping began, as it is to be recorded.
+    stop_time: Option<Time>,
+    /// The entries that changed.
+    changed: BTreeMap<usize, ActivityStatus>,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    fn new(situation: &Situation<'a>) -> Self {
+        let orchestration = situation.orchestration;
+        let stored = orchestration.status.as_ref().unwrap_or(empty_status());
+        let compiled = situation.compiled;
+        let entry = |activity: &CompiledActivity| stored.activities.get(&activity.id).unwrap_or(empty_activity());
+        Self {
+            compiled,
+            orchestration,
+            observed: situation.observed,
+            now: situation.now,
+            deadline: super::acceptance::deadline(orchestration, compiled.active_deadline_seconds),
+            stored,
+            before: compiled.activities.iter().map(entry).collect(),
+            stop_time: stored.stop_time.clone(),
+            changed: BTreeMap::new(),
+            plan: Plan::default(),
+        }
+    }
+
+    /// The entry of an activity as it is to be.
+    fn entry(&self, activity: usize) -> &ActivityStatus {
+        self.changed.get(&activity).unwrap_or_else(|| self.stored_entry(activity))
+    }
+
+    /// The entry of an activity as it is stored.
+    fn stored_entry(&self, activity: usize) -> &'a ActivityStatus {
+        self.before.get(activity).copied().unwrap_or(empty_activity())
+    }
+
+    fn state(&self, activity: usize) -> ActivityState {
+        self.entry(activity).state
+    }
+
+    /// Moves an activity to a state and changes its entry. The only place where a state is set.
+    fn advance(&mut self, activity: usize, to: ActivityState, change: impl FnOnce(&mut ActivityStatus)) {
+        let before = self.entry(activity);
+        if !is_legal(before.state, to) {
+            self.plan.notices.push(Notice::IllegalTransition { activity, from: before.state, to });
+            return;
+        }
+        if is_final(before.state) {
+            return;
+        }
+        let mut after = before.clone();
+        after.state = to;
+        after.tier = after.tier.or_else(|| self.tier(activity));
+        change(&mut after);
+        if is_final(to) && to != ActivityState::NotStarted && after.completion_time.is_none() {
+            after.completion_time = Some(stamp(self.now));
+        }
+        if after == *self.stored_entry(activity) {
+            self.changed.remove(&activity);
+        } else {
+            self.changed.insert(activity, after);
+        }
+    }
+
+    fn tier(&self, activity: usize) -> Option<u32> {
+        self.compiled.activities.get(activity).and_then(|activity| u32::try_from(activity.tier).ok())
+    }
+
+    /// An activity fails without an attempt.
+    fn fail(&mut self, activity: usize, reason: FailureReason, message: String) {
+        self.fail_with(activity, reason, message, |_| {});
+    }
+
+    /// An activity fails, and more of its entry changes.
+    fn fail_with(
+        &mut self,
+        activity: usize,
+        reason: FailureReason,
+        message: String,
+        change: impl FnOnce(&mut ActivityStatus),
+    ) {
+        let limit = self.message_limit();
+        self.advance(activity, ActivityState::Failed, |entry| {
+            change(entry);
+            entry.reason = Some(reason.as_str().to_owned());
+            entry.message = Some(super::condition::cut(message, limit));
+        });
+    }
+
+    /// An activity was stopped because the orchestration has to end.
+    fn cancel(&mut self, activity: usize) {
+        self.advance(activity, ActivityState::Cancelled, |entry| {
+            entry.reason = Some(FailureReason::DeadlineExceeded.as_str().to_owned());
+            entry.message = Some("stopped at the deadline of the orchestration".to_owned());
+        });
+    }
+
+    /// Longest message of one activity: 1 KiB, and less in a large orchestration, so that a thousand failures fit
+    /// into one status.
+    fn message_limit(&self) -> usize {
+        (262_144 / self.compiled.activities.len().max(1)).clamp(200, 1024)
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        self.plan.wake_at = Some(self.plan.wake_at.map_or(at, |before| before.min(at)));
+    }
+
+    fn urgent(&mut self) {
+        self.plan.urgency = Urgency::Now;
+    }
+
+    /// Whether some activity can no longer succeed, so that nothing new starts.
+    fn is_failing(&self) -> bool {
+        (0..self.compiled.activities.len())
+            .any(|activity| matches!(self.state(activity), ActivityState::Failed | ActivityState::Cancelled | ActivityState::NotStarted))
+    }
+
+    fn count(&self, wanted: ActivityState) -> usize {
+        (0..self.compiled.activities.len()).filter(|activity| self.state(*activity) == wanted).count()
+    }
+
+    fn input(&self) -> Option<&'a Object> {
+        self.orchestration.spec.input.as_ref()
+    }
+}
+
+fn empty_activity() -> &'static ActivityStatus {
+    static EMPTY: std::sync::LazyLock<ActivityStatus> = std::sync::LazyLock::new(ActivityStatus::default);
+    &EMPTY
+}
+
+fn empty_status() -> &'static OrchestrationStatus {
+    static EMPTY: std::sync::LazyLock<OrchestrationStatus> = std::sync::LazyLock::new(OrchestrationStatus::default);
+    &EMPTY
+}

@@ -1,0 +1,122 @@
+//! Problems: what is wrong with something a user wrote, where, and what would be right.
+//!
+//! Responsible for: the one form in which mistakes are told. Must never: stop at the first mistake.
+
+use std::fmt;
+
+/// What kind of mistake it is. The names are part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProblemCode {
+    /// No ActivityDefinition of that name.
+    ActivityDefinitionNotFound,
+    /// The ActivityDefinition is not Ready.
+    ActivityNotReady,
+    /// Activities wait for each other.
+    CycleDetected,
+    /// Two entries that must differ are equal.
+    DuplicateId,
+    /// Two inputs have the same target.
+    DuplicateTarget,
+    /// A pod field that reaches into the node.
+    ForbiddenPodField,
+    /// The job template cannot be used.
+    InvalidJobTemplate,
+    /// A source path cannot be read, or is missing.
+    InvalidPath,
+    /// More or longer than allowed.
+    LimitExceeded,
+    /// The activity read is not an ancestor of the reader.
+    NotAnAncestor,
+    /// The name has a meaning of its own.
+    ReservedName,
+    /// An activity depends on itself.
+    SelfDependency,
+    /// A value has the wrong JSON type.
+    TypeMismatch,
+    /// The dependency does not exist.
+    UnknownDependency,
+    /// A source names nothing that exists.
+    UnknownReference,
+    /// Two inputs would share one variable.
+    VariableCollision,
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variant's name is the API name.
+        fmt::Debug::fmt(self, formatter)
+    }
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind of mistake.
+    pub code: ProblemCode,
+    /// Field path from the root of the object, such as `spec.activities[1].dependsOn[0]`.
+    pub path: String,
+    /// What is wrong and what is allowed, one line.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a field.
+    pub fn new(code: ProblemCode, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, path: path.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}: {}", self.code, self.path, self.message)
+    }
+}
+
+/// Longest text that a condition holds, with room to say that more was cut.
+const MAX_TEXT: usize = 32_000;
+
+/// All problems as the message of a condition, one line each, cut at the limit of a condition's message.
+#[must_use]
+pub fn text(problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for (index, problem) in problems.iter().enumerate() {
+        let line = problem.to_string();
+        if text.len() + line.len() > MAX_TEXT {
+            text.push_str(&format!("\nand {} more", problems.len() - index));
+            break;
+        }
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(&line);
+    }
+    text
+}
+
+/// The most similar of some names, if one is similar enough to have been meant: ` (did you mean "build"?)`, or nothing.
+pub fn suggestion<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
+    names
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| format!(" (did you mean \"{name}\"?)"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggestion_is_made_only_for_similar_names() {
+        assert_eq!(suggestion("biuld", ["build", "test"].into_iter()), " (did you mean \"build\"?)");
+        assert_eq!(suggestion("zzz", ["build", "test"].into_iter()), "");
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_says_how_much_is_missing() {
+        let long = Problem::new(ProblemCode::InvalidPath, "spec", "x".repeat(20_000));
+        let shown = text(&[long.clone(), long.clone(), long]);
+        assert!(shown.len() < 32_768 && shown.ends_with("and 2 more"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Revisions: a definition together with its activity types, under a name that follows from the content.
+//!
+//! Responsible for: what an Orchestration is pinned to, so that later edits change nothing for it. Must never: store
+//! or fetch anything.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::definition::{Compiled, TypeState, compile};
+use super::names::hash;
+use super::problem::{self, Problem};
+use crate::api::{ActivityDefinitionSpec, OrchestrationDefinitionSpec};
+
+/// A definition with the activity types that it names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// The definition and the generation that it was read at.
+    pub definition: Versioned<OrchestrationDefinitionSpec>,
+    /// The activity types by name, with their generations.
+    pub activity_definitions: BTreeMap<String, Versioned<ActivityDefinitionSpec>>,
+}
+
+/// A spec and the `metadata.generation` that it was read at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Versioned<T> {
+    /// The generation.
+    pub generation: i64,
+    /// The spec.
+    pub spec: T,
+}
+
+/// A revision that can be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pinned {
+    /// Name of the ControllerRevision.
+    pub name: String,
+    /// The graph.
+    pub compiled: Compiled,
+    /// The activity types by name.
+    pub types: BTreeMap<String, ActivityDefinitionSpec>,
+}
+
+impl Revision {
+    /// Name of the revision of a definition: `<definition>-<hash of the content>`, a DNS subdomain of at most 253
+    /// characters. Equal content has an equal name.
+    #[must_use]
+    pub fn name(&self, definition: &str) -> String {
+        let content = serde_json::to_string(&self.to_data()).unwrap_or_default();
+        let cut: String = definition.chars().take(240).collect();
+        format!("{}-{}", cut.trim_end_matches(['.', '-']), hash(&format!("{definition}/{content}")))
+    }
+
+    /// The content as it is stored.
+    #[must_use]
+    pub fn to_data(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// The content as it was stored.
+    pub fn from_data(data: Value) -> Result<Self, String> {
+        serde_json::from_value(data).map_err(|error| error.to_string())
+    }
+
+    /// Compiles the revision. It was compiled before it was stored, so that a problem means that another version of
+    /// the orchestrator stored it.
+    pub fn pin(self, name: String) -> Result<Pinned, String> {
+        let known = |type_: &str| {
+            if self.activity_definitions.contains_key(type_) { TypeState::Ready } else { TypeState::Missing }
+        };
+        let compiled = compile(&self.definition.spec, known).map_err(|problems: Vec<Problem>| problem::text(&problems))?;
+        let types = self.activity_definitions.into_iter().map(|(type_, versioned)| (type_, versioned.spec)).collect();
+        Ok(Pinned { name, compiled, types })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn revision(id: &str) -> Revision {
+        Revision::from_data(json!({
+            "definition": {"generation": 1, "spec": {"activities": [{"id": id, "type": "t"}]}},
+            "activityDefinitions": {"t": {"generation": 2, "spec": {"job": {"template": {"spec": {"containers": []}}}}}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_name_follows_from_the_content() {
+        assert_eq!(revision("a").name("d"), revision("a").name("d"));
+        assert_ne!(revision("a").name("d"), revision("b").name("d"));
+        assert_ne!(revision("a").name("d"), revision("a").name("e"));
+        assert!(revision("a").name(&"x".repeat(253)).len() <= 253);
+    }
+
+    #[test]
+    fn what_is_stored_can_be_run_again() {
+        let pinned = Revision::from_data(revision("a").to_data()).unwrap().pin("n".to_owned()).unwrap();
+        assert_eq!(pinned.compiled.tier_ids(), [["a"]]);
+        assert!(pinned.types.contains_key("t"));
+    }
+}

@@ -1,0 +1,85 @@
+//! States: which follow which.
+//!
+//! Responsible for: the ONE table of legal transitions of an activity, and the words for the state of a whole
+//! orchestration. Must never: say when a transition happens; the plan does.
+
+use crate::api::orchestration::ActivityState;
+
+use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Succeeded, Unknown};
+
+/// Whether an activity may go from one state to another. Staying is always legal.
+///
+/// An attempt may start and end between two looks, so that Pending leads to every end; a final state leads nowhere.
+#[must_use]
+pub fn is_legal(from: ActivityState, to: ActivityState) -> bool {
+    match (from, to) {
+        (Pending | Unknown, Pending | Running | Succeeded | Failed | Cancelled | NotStarted) => true,
+        (Running, Running | Succeeded | Failed | Cancelled) => true,
+        (Running, Pending | NotStarted) => false,
+        (Succeeded | Failed | Cancelled | NotStarted, to) => from == to,
+        (Pending | Running | Unknown, Unknown) => false,
+    }
+}
+
+/// Whether a state never changes again.
+#[must_use]
+pub fn is_final(state: ActivityState) -> bool {
+    match state {
+        Succeeded | Failed | Cancelled | NotStarted => true,
+        Pending | Running | Unknown => false,
+    }
+}
+
+/// State of a whole orchestration, for display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrchestrationState {
+    /// Nothing has started.
+    Pending,
+    /// Something has started, and not everything has ended.
+    Running,
+    /// Every activity succeeded.
+    Succeeded,
+    /// It ended otherwise.
+    Failed,
+}
+
+impl OrchestrationState {
+    /// The word in a status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [ActivityState; 7] = [Pending, Running, Succeeded, Failed, Cancelled, NotStarted, Unknown];
+
+    #[test]
+    fn nothing_leaves_a_final_state() {
+        for from in ALL.into_iter().filter(|state| is_final(*state)) {
+            for to in ALL {
+                assert_eq!(is_legal(from, to), from == to, "{from:?} -> {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_runs_never_becomes_unstarted() {
+        assert!(!is_legal(Running, Pending) && !is_legal(Running, NotStarted));
+    }
+
+    #[test]
+    fn what_another_version_wrote_can_end_in_every_way() {
+        for to in ALL.into_iter().filter(|state| *state != Unknown) {
+            assert!(is_legal(Unknown, to));
+        }
+    }
+}

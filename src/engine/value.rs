@@ -1,0 +1,260 @@
+//! Values: what an activity handed back, brought into the form in which it can be kept exactly.
+//!
+//! Responsible for: outputs from text, and the absence of nulls. Must never: know who produced a value, or check it
+//! against a schema.
+
+use serde_json::{Number, Value};
+
+use crate::api::common::Object;
+
+/// Deepest nesting of outputs. The parser that reads a whole Orchestration back ends at 128 levels.
+const MAX_DEPTH: usize = 32;
+
+/// Reads outputs: a JSON object without null members; nothing at all is an object without members.
+///
+/// The last of several members with one key wins. Whole numbers written as fractions or with an exponent (`1.0`)
+/// become integers, because the API server stores them so, and a value must be equal to itself when it is read back.
+///
+/// # Errors
+/// The text is not a JSON object, is nested too deeply, or holds an integer beyond 64 bits signed, which the parser
+/// would round silently. The message begins with line and column where there are any.
+pub fn parse_outputs(text: &str) -> Result<Object, String> {
+    if text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) {
+        return Ok(Object::new());
+    }
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        let whole = error.to_string();
+        let place = format!("line {} column {}", error.line(), error.column());
+        format!("{place}: {}", whole.strip_suffix(&format!(" at {place}")).unwrap_or(&whole))
+    })?;
+    if let Some((line, column, token)) = oversized_integer(text) {
+        return Err(format!("line {line} column {column}: the integer {token} is beyond 64 bits signed"));
+    }
+    match value {
+        Value::Object(object) if depth(object.values()) <= MAX_DEPTH => Ok(as_stored(without_nulls(object))),
+        Value::Object(_) => Err(format!("nested deeper than {MAX_DEPTH} levels")),
+        other => Err(format!("line 1 column 1: {} instead of an object", kind(&other))),
+    }
+}
+
+/// The object without members that are null, at any depth. Nulls that are elements of lists stay, since the others
+/// would move.
+///
+/// Merge patches and `kubectl apply` drop null members before we can see them: null and absent are the same to us.
+#[must_use]
+pub fn without_nulls(object: Object) -> Object {
+    object
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key, value_without_nulls(value)))
+        .collect()
+}
+
+fn value_without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(without_nulls(object)),
+        Value::Array(elements) => Value::Array(elements.into_iter().map(value_without_nulls).collect()),
+        other => other,
+    }
+}
+
+/// The name of the type of a value, with its article.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// How many objects and lists lie in each other, the outermost included. The parser has bounded the recursion.
+fn depth<'a>(members: impl Iterator<Item = &'a Value>) -> usize {
+    1 + members
+        .map(|member| match member {
+            Value::Object(object) => depth(object.values()),
+            Value::Array(elements) => depth(elements.iter()),
+            _ => 0,
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+fn as_stored(mut object: Object) -> Object {
+    object.values_mut().for_each(store);
+    object
+}
+
+fn store(value: &mut Value) {
+    match value {
+        Value::Object(object) => object.values_mut().for_each(store),
+        Value::Array(elements) => elements.iter_mut().for_each(store),
+        Value::Number(number) => {
+            if let Some(whole) = whole(number) {
+                *number = whole;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The integer that a whole float is after a round trip through the API server. Go and Rust print the same shortest
+/// digits, so what parses from them is what will be read back.
+fn whole(number: &Number) -> Option<Number> {
+    let float = number.as_f64().filter(|_| number.is_f64())?;
+    let digits = float.to_string();
+    digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
+}
+
+/// The first integer that does not fit 64 bits signed, with its line and column. The text is valid JSON.
+fn oversized_integer(text: &str) -> Option<(usize, usize, &str)> {
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut token_start = None;
+    let (mut line, mut line_start) = (1, 0);
+    for (index, byte) in text.bytes().chain([b' ']).enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E') {
+            // The letters `e` of true and false come here too; they are no integers either.
+            token_start = token_start.or(Some(index));
+        } else {
+            let token = token_start.take().and_then(|start| Some((start, text.get(start..index)?)));
+            if let Some((start, token)) = token.filter(|(_, token)| is_integer(token))
+                && token.parse::<i64>().is_err()
+            {
+                return Some((line, start - line_start + 1, token));
+            }
+            in_string = byte == b'"';
+        }
+        if byte == b'\n' {
+            (line, line_start) = (line + 1, index + 1);
+        }
+    }
+    None
+}
+
+fn is_integer(token: &str) -> bool {
+    let digits = token.strip_prefix('-').unwrap_or(token);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn check(text: &str, expected: Result<Value, &str>) {
+        assert_eq!(parse_outputs(text).map(Value::Object), expected.map_err(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_no_outputs() {
+        check("", Ok(json!({})));
+        check(" \r\n\t", Ok(json!({})));
+        check("{}\n", Ok(json!({})));
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused_with_its_place() {
+        check("[1]", Err("line 1 column 1: a list instead of an object"));
+        check("null", Err("line 1 column 1: null instead of an object"));
+        check("\"x\"", Err("line 1 column 1: a string instead of an object"));
+        check("true", Err("line 1 column 1: a boolean instead of an object"));
+        check("12", Err("line 1 column 1: a number instead of an object"));
+        check("{\"a\":\n xyz}", Err("line 2 column 2: expected value"));
+        check("{\"a\": 1", Err("line 1 column 7: EOF while parsing an object"));
+        check("{} {}", Err("line 1 column 4: trailing characters"));
+        check("{\"a\": NaN}", Err("line 1 column 7: expected value"));
+        check("{\"a\": 1e400}", Err("line 1 column 11: number out of range"));
+    }
+
+    #[test]
+    fn null_members_are_absent_at_any_depth_and_nulls_in_lists_stay() {
+        check(
+            r#"{"a": null, "b": {"c": null, "d": 1}, "e": [null, {"f": null}]}"#,
+            Ok(json!({"b": {"d": 1}, "e": [null, {}]})),
+        );
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_wins() {
+        check(r#"{"a": 1, "a": 2}"#, Ok(json!({"a": 2})));
+        check(r#"{"a": 1, "a": null}"#, Ok(json!({})));
+    }
+
+    #[test]
+    fn integers_are_exact_or_refused() {
+        check(
+            r#"{"max": 9223372036854775807, "min": -9223372036854775808, "past": 9007199254740993}"#,
+            Ok(json!({"max": i64::MAX, "min": i64::MIN, "past": 9_007_199_254_740_993_i64})),
+        );
+        check(
+            "{\"ok\": true,\n \"a\": [9223372036854775808]}",
+            Err("line 2 column 8: the integer 9223372036854775808 is beyond 64 bits signed"),
+        );
+        check(
+            r#"{"a": -9223372036854775809}"#,
+            Err("line 1 column 7: the integer -9223372036854775809 is beyond 64 bits signed"),
+        );
+        check(
+            r#"{"a": "9223372036854775808 \" 99999999999999999999"}"#,
+            Ok(json!({"a": "9223372036854775808 \" 99999999999999999999"})),
+        );
+        check(
+            r#"{"a\\": 1, "99999999999999999999": false}"#,
+            Ok(json!({"a\\": 1, "99999999999999999999": false})),
+        );
+    }
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        check(
+            r#"{"a": 1.0, "b": [1e2, -0, 1.5], "c": 1e21}"#,
+            Ok(json!({"a": 1, "b": [100, 0, 1.5], "c": 1e21})),
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        let nested = |levels: usize| format!("{}{}", "{\"a\":".repeat(levels - 1) + "{", "}".repeat(levels));
+        assert!(parse_outputs(&nested(32)).is_ok());
+        check(&nested(33), Err("nested deeper than 32 levels"));
+        assert!(parse_outputs(&nested(5000)).is_err());
+        assert!(parse_outputs(&format!("{{\"a\":{}{}}}", "[".repeat(32), "]".repeat(32))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = parse_outputs(&text);
+            let _ = parse_outputs(&format!("{{\"a\": {text}}}"));
+        }
+
+        #[test]
+        fn an_integer_is_kept_or_refused_but_never_rounded(text in "-?[1-9][0-9]{0,24}") {
+            match parse_outputs(&format!("{{\"a\": {text}}}")) {
+                Ok(object) => prop_assert_eq!(object.get("a").map(ToString::to_string), Some(text)),
+                Err(_) => prop_assert!(text.parse::<i64>().is_err()),
+            }
+        }
+
+        // Fractions of 15 digits, as people write them. Longer ones are exact only with the feature
+        // `float_roundtrip` of serde_json.
+        #[test]
+        fn outputs_are_equal_to_themselves_when_they_are_read_back(
+            digits in -999_999_999_999_999_i64..=999_999_999_999_999, exponent in -20..=20
+        ) {
+            let read = parse_outputs(&format!("{{\"a\": {digits}e{exponent}}}")).map(Value::Object);
+            prop_assert!(read.is_ok());
+            // A number this large has become an unsigned integer, which as an integer token would be refused.
+            let printed = read.as_ref().map(ToString::to_string).unwrap_or_default();
+            prop_assume!(!(9_223_372_036_854_775_808.0..1.9e19).contains(&(digits as f64 * 10f64.powi(exponent))));
+            prop_assert_eq!(parse_outputs(&printed).map(Value::Object), read);
+        }
+    }
+}

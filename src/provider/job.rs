@@ -1,0 +1,352 @@
+//! The Job provider: an attempt of an activity is a Kubernetes Job.
+//!
+//! Responsible for: making, suspending and reading the Jobs and pods of attempts. Must never: decide what comes
+//! next, or touch a Job that another owner made.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{DynamicObject, Status};
+use kube::discovery::ApiResource;
+use kube::{Client, Resource};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::api::labels;
+use crate::client::{Class, answer, bounded, class, words};
+use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
+use crate::engine::plan::{UNEXPLAINED, UNSEEN};
+
+pub mod build;
+pub mod cache;
+pub mod facts;
+pub mod outcome;
+mod pod;
+pub mod refusal;
+pub mod template;
+mod text;
+
+use cache::Index;
+use facts::{JobFacts, PodFacts};
+use outcome::{Expectation, Seen};
+use refusal::Refusal;
+
+/// How long an explanation found among the Events holds before one is looked for again.
+const EXPLANATION_HOLDS: Duration = Duration::from_secs(10);
+
+/// What went wrong while looking at, or stopping, an attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A Job or its pods could not be read.
+    #[error("cannot read {what} of the Job {job}: {}", words(.source))]
+    Read {
+        /// What was being read.
+        what: &'static str,
+        /// Name of the Job.
+        job: String,
+        /// Why it failed.
+        source: kube::Error,
+    },
+    /// A Job could not be suspended.
+    #[error("cannot suspend the Job {job}: {}", words(.source))]
+    Suspend {
+        /// Name of the Job.
+        job: String,
+        /// Why it failed.
+        source: kube::Error,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Read { source, .. } | Self::Suspend { source, .. } => class(source),
+        }
+    }
+}
+
+/// One attempt that is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Namespace of the Orchestration.
+    pub namespace: &'a str,
+    /// Uid of the Orchestration.
+    pub uid: &'a str,
+    /// Name that the Job has.
+    pub job: &'a str,
+    /// Whether a stored status says that it was started.
+    pub recorded: bool,
+    /// When this process started it, if it did.
+    pub requested_at: Option<Timestamp>,
+    /// What the definitions expect.
+    pub expectation: Expectation<'a>,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What became of a start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// The Job exists and is ours.
+    Accepted,
+    /// It does not exist, and may later.
+    Refused {
+        /// One word.
+        reason: &'static str,
+        /// The server's words.
+        message: String,
+    },
+    /// It will never exist.
+    Failed {
+        /// Why.
+        reason: FailureReason,
+        /// The server's words.
+        message: String,
+    },
+}
+
+/// What the API server thinks of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A Job of it can be made.
+    Good,
+    /// A Job of it is refused, in the server's words.
+    Bad(String),
+    /// The server could not say now.
+    Unknown(String),
+}
+
+/// Makes, stops and reads the Jobs of attempts.
+#[derive(Debug)]
+pub struct JobProvider {
+    client: ClientHandle,
+    /// All Jobs that we made.
+    pub jobs: Index<JobFacts>,
+    /// All pods of these Jobs.
+    pub pods: Index<PodFacts>,
+    explanations: Mutex<HashMap<String, (Instant, Option<(String, String)>)>>,
+}
+
+/// The client has no Debug of its own.
+struct ClientHandle(Client);
+
+impl std::fmt::Debug for ClientHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Client")
+    }
+}
+
+impl JobProvider {
+    /// A provider with empty caches; the watches fill them.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client: ClientHandle(client),
+            jobs: Index::default(),
+            pods: Index::default(),
+            explanations: Mutex::default(),
+        }
+    }
+
+    /// What is known of an attempt. Asks the server itself where the caches cannot be trusted.
+    pub async fn observe(&self, look: &Look<'_>) -> Result<Attempt, Error> {
+        if let Some(job) = self.jobs.of_job(look.namespace, look.job).first() {
+            return self.read(look, job).await;
+        }
+        let is_unseen_for_long = look.requested_at.is_some_and(|at| look.now.duration_since(at) >= UNSEEN);
+        match look.requested_at {
+            Some(at) if !is_unseen_for_long => Ok(Attempt::Requested { at }),
+            None if !look.recorded => Ok(Attempt::Absent),
+            _ => self.missing(look).await,
+        }
+    }
+
+    /// A Job that should exist is not in the cache: the server itself is asked, and so are its pods, because those
+    /// of a deleted Job run on for their grace period.
+    async fn missing(&self, look: &Look<'_>) -> Result<Attempt, Error> {
+        let read = |what| move |source| Error::Read { what, job: look.job.to_owned(), source };
+        if let Some(job) = bounded(self.job_api(look.namespace).get_opt(look.job)).await.map_err(read("the state"))? {
+            return self.read(look, &JobFacts::from(&job)).await;
+        }
+        let pods = self.list_pods(look).await?;
+        if let Some(pod) = pods.iter().find(|pod| !pod.is_terminal()) {
+            return Ok(Attempt::Waiting {
+                since: pod.identity.creation_time,
+                reason: Some("JobVanished".to_owned()),
+                message: Some("the Job is gone; its pod is still ending".to_owned()),
+            });
+        }
+        let message = format!("the Job {} is gone, and no pod of it is alive", look.job);
+        Ok(Attempt::Ended(failed(FailureReason::JobVanished, message)))
+    }
+
+    async fn read(&self, look: &Look<'_>, job: &JobFacts) -> Result<Attempt, Error> {
+        if job.identity.owner.as_ref().is_none_or(|owner| owner.uid != look.uid) {
+            return Ok(Attempt::Ended(failed(FailureReason::NameConflict, name_conflict(look.job))));
+        }
+        let cached = self.pods.of_job(look.namespace, look.job);
+        let attempt = match outcome::attempt(job, newest(cached.iter().map(Arc::as_ref)), false, look.expectation) {
+            Seen::Attempt(attempt) => attempt,
+            Seen::PodNeeded => {
+                let pods = self.list_pods(look).await?;
+                match outcome::attempt(job, newest(pods.iter()), true, look.expectation) {
+                    Seen::Attempt(attempt) => attempt,
+                    Seen::PodNeeded => Attempt::Requested { at: job.identity.creation_time },
+                }
+            }
+        };
+        match attempt {
+            Attempt::Waiting { since, reason: None, .. }
+                if cached.is_empty() && look.now.duration_since(since) >= UNEXPLAINED =>
+            {
+                let said = self.explain(look, job).await?;
+                let (reason, message) = said.unzip();
+                Ok(Attempt::Waiting { since, reason, message })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Why a Job has no pod: what admission refuses stands nowhere but in its Events.
+    async fn explain(&self, look: &Look<'_>, job: &JobFacts) -> Result<Option<(String, String)>, Error> {
+        let key = job.identity.uid.clone();
+        let known = self.explanations().get(&key).cloned();
+        if let Some((_, said)) = known.filter(|(at, _)| at.elapsed() < EXPLANATION_HOLDS) {
+            return Ok(said);
+        }
+        let events: Api<Event> = Api::namespaced(self.client.0.clone(), look.namespace);
+        let wanted = ListParams::default().fields(&format!("involvedObject.uid={key},reason=FailedCreate"));
+        let found = bounded(events.list(&wanted))
+            .await
+            .map_err(|source| Error::Read { what: "the Events", job: look.job.to_owned(), source })?;
+        let time = |event: &Event| {
+            let last = event.last_timestamp.as_ref().map(|time| time.0);
+            last.or(event.event_time.as_ref().map(|time| time.0))
+        };
+        let said = found.items.iter().max_by_key(|event| time(event)).map(|event| {
+            let message = text::one_line(event.message.as_deref().unwrap_or_default());
+            let reason = if message.contains("exceeded quota") { "QuotaExceeded" } else { "PodRejected" };
+            (reason.to_owned(), message)
+        });
+        let mut explanations = self.explanations();
+        explanations.retain(|_, (at, _)| at.elapsed() < EXPLANATION_HOLDS);
+        explanations.insert(key, (Instant::now(), said.clone()));
+        Ok(said)
+    }
+
+    fn explanations(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Option<(String, String)>)>> {
+        self.explanations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn list_pods(&self, look: &Look<'_>) -> Result<Vec<PodFacts>, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.0.clone(), look.namespace);
+        let wanted = ListParams::default()
+            .labels(&format!("{}={},batch.kubernetes.io/job-name={}", labels::ORCHESTRATION_UID, look.uid, look.job));
+        let found = bounded(pods.list(&wanted))
+            .await
+            .map_err(|source| Error::Read { what: "the pods", job: look.job.to_owned(), source })?;
+        Ok(found.items.iter().map(PodFacts::from).collect())
+    }
+
+    /// Makes a Job. Never fails: what went wrong is told of the activity, and tried again where that may help.
+    pub async fn start(&self, namespace: &str, uid: &str, job: &str, body: Value) -> Start {
+        let error = match self.create(namespace, body).await {
+            Ok(()) => return Start::Accepted,
+            Err(error) => error,
+        };
+        let message = words(&error);
+        match answer(&error) {
+            Some(status) if status.is_already_exists() => self.adopt(namespace, uid, job).await,
+            Some(status) => match refusal::classify(status) {
+                Refusal::ForNow(reason) => Start::Refused { reason, message },
+                Refusal::ForEver(reason) => Start::Failed { reason, message },
+            },
+            None => Start::Refused { reason: "ApiServerError", message },
+        }
+    }
+
+    /// A Job of that name exists: success if it is ours, from a request whose answer was lost.
+    async fn adopt(&self, namespace: &str, uid: &str, job: &str) -> Start {
+        match bounded(self.job_api(namespace).get_opt(job)).await {
+            Ok(Some(existing)) if JobFacts::from(&existing).identity.owner.is_some_and(|owner| owner.uid == uid) => {
+                Start::Accepted
+            }
+            Ok(Some(_)) => Start::Failed { reason: FailureReason::NameConflict, message: name_conflict(job) },
+            Ok(None) => {
+                Start::Refused { reason: "ApiServerError", message: format!("the Job {job} comes and goes") }
+            }
+            Err(error) => Start::Refused { reason: "ApiServerError", message: words(&error) },
+        }
+    }
+
+    async fn create(&self, namespace: &str, body: Value) -> Result<(), kube::Error> {
+        let resource = ApiResource::erase::<Job>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.0.clone(), namespace, &resource);
+        let object = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
+        bounded(api.create(&PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() }, &object))
+            .await
+            .map(|_| ())
+    }
+
+    /// Asks for the end of what runs of an attempt: a suspended Job ends its pods and stays as a record.
+    pub async fn stop(&self, namespace: &str, job: &str) -> Result<(), Error> {
+        let patch = Patch::Merge(json!({"spec": {"suspend": true}}));
+        let parameters = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
+        match bounded(self.job_api(namespace).patch_metadata(job, &parameters, &patch)).await {
+            Ok(_) => Ok(()),
+            // Gone: nothing is left to stop.
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            Err(source) => Err(Error::Suspend { job: job.to_owned(), source }),
+        }
+    }
+
+    /// Asks the API server whether a Job of a template could be made. Nothing is made.
+    pub async fn prove(&self, namespace: &str, body: &Value) -> Proof {
+        let path = format!("{}?dryRun=All&fieldValidation=Strict&fieldManager={}", Job::url_path(&(), Some(namespace)), labels::MANAGER);
+        let request = http::Request::post(path)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body.to_string().into_bytes());
+        let answered = match request {
+            Ok(request) => bounded(self.client.0.request::<Value>(request)).await,
+            Err(error) => return Proof::Unknown(error.to_string()),
+        };
+        match answered {
+            Ok(_) => Proof::Good,
+            Err(kube::Error::Api(status)) => proof(&status),
+            Err(error) => Proof::Unknown(words(&error)),
+        }
+    }
+
+    fn job_api(&self, namespace: &str) -> Api<Job> {
+        Api::namespaced(self.client.0.clone(), namespace)
+    }
+}
+
+/// Only what the server says of the template itself counts. Quota is checked after the template, so that it proves it.
+fn proof(status: &Status) -> Proof {
+    match (status.code, refusal::classify(status)) {
+        (400 | 422, Refusal::ForEver(FailureReason::InvalidJobTemplate)) => Proof::Bad(status.message.clone()),
+        (_, Refusal::ForNow("QuotaExceeded")) => Proof::Good,
+        _ => Proof::Unknown(status.message.clone()),
+    }
+}
+
+/// A Job has one pod; while one is replaced there may be two, and the younger one counts.
+fn newest<'a>(pods: impl Iterator<Item = &'a PodFacts>) -> Option<&'a PodFacts> {
+    pods.max_by_key(|pod| pod.identity.creation_time)
+}
+
+fn failed(reason: FailureReason, message: String) -> Outcome {
+    Outcome { verdict: Verdict::Failed { reason, message }, start_time: None, completion_time: None }
+}
+
+fn name_conflict(job: &str) -> String {
+    format!("Job \"{job}\" exists but is not owned by this Orchestration")
+}

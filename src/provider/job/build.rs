@@ -1,0 +1,145 @@
+//! The Job of one attempt, as an open JSON object.
+//!
+//! Responsible for: the whole Job, a pure function of the request; the contract with the pod (inputs, context,
+//! outputs). Must never: copy anything from the Orchestration's metadata, or drop a field of the template that we do
+//! not know.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::pod;
+use crate::api::activity_definition::JobTemplate;
+use crate::api::common::Object;
+use crate::api::labels;
+use crate::engine::names;
+
+/// The uid that a trial Job carries: of no Orchestration, so that no real Job can have its name.
+const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
+/// The activity of a trial Job.
+const TRIAL_ACTIVITY: &str = "dry-run";
+
+/// What the Job of one attempt is made from.
+#[derive(Clone, Debug)]
+pub struct JobRequest<'a> {
+    /// Namespace of the Orchestration and of the Job.
+    pub namespace: &'a str,
+    /// Name of the Orchestration.
+    pub orchestration: &'a str,
+    /// Uid of the Orchestration.
+    pub uid: &'a str,
+    /// Name of the OrchestrationDefinition.
+    pub orchestration_type: &'a str,
+    /// Opaque id that the Orchestration carries.
+    pub correlation_id: Option<&'a str>,
+    /// Id of the activity.
+    pub activity: &'a str,
+    /// Name of the ActivityDefinition.
+    pub activity_type: &'a str,
+    /// Which variant of its work the activity does.
+    pub discriminator: Option<&'a str>,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// When the Orchestration must have ended.
+    pub deadline: Timestamp,
+    /// The inputs of the activity.
+    pub inputs: &'a Object,
+    /// The pod and the meaning of its exit codes.
+    pub template: &'a JobTemplate,
+}
+
+/// The Job of one attempt.
+#[must_use]
+pub fn build(request: &JobRequest<'_>) -> Value {
+    let mut job = unowned(request);
+    if let Some(metadata) = job.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert(
+            "ownerReferences".to_owned(),
+            json!([{
+                "apiVersion": "orchestrator.dev/v1alpha1",
+                "kind": "Orchestration",
+                "name": request.orchestration,
+                "uid": request.uid,
+                "controller": true,
+                "blockOwnerDeletion": true,
+            }]),
+        );
+    }
+    job
+}
+
+/// The Job by which the API server proves a template in a dry run: sample values, no inputs and no owner, because
+/// there is none.
+#[must_use]
+pub fn dry_run(template: &JobTemplate, namespace: &str, name: &str) -> Value {
+    unowned(&JobRequest {
+        namespace,
+        orchestration: name,
+        uid: NO_UID,
+        orchestration_type: name,
+        correlation_id: None,
+        activity: TRIAL_ACTIVITY,
+        activity_type: name,
+        discriminator: None,
+        attempt: 1,
+        deadline: Timestamp::UNIX_EPOCH,
+        inputs: &Object::new(),
+        template,
+    })
+}
+
+fn unowned(request: &JobRequest<'_>) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names::child_name(request.orchestration, request.uid, request.activity, request.attempt),
+            "namespace": request.namespace,
+            "labels": Value::Object(labels(request)),
+            "annotations": Value::Object(annotations(request)),
+        },
+        "spec": {
+            // Retries are ours, each in a Job of its own: its name is the record that the attempt was started.
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": [
+                // The order is read back from the Job's condition: rule 0 is a disruption, rule 1 an exit code.
+                {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [0]}},
+            ]},
+            "template": Value::Object(pod::template(request, &labels(request), &annotations(request))),
+        },
+    })
+}
+
+/// The labels of the Job and of its pod.
+fn labels(request: &JobRequest<'_>) -> Object {
+    [
+        (labels::APP_NAME.0, labels::APP_NAME.1.to_owned()),
+        (labels::MANAGED_BY.0, labels::MANAGED_BY.1.to_owned()),
+        (labels::PART_OF.0, labels::PART_OF.1.to_owned()),
+        (labels::ORCHESTRATION, names::label_value(request.orchestration)),
+        (labels::ORCHESTRATION_UID, names::label_value(request.uid)),
+        (labels::ACTIVITY, names::label_value(request.activity)),
+        (labels::ATTEMPT, request.attempt.to_string()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), Value::String(value)))
+    .collect()
+}
+
+/// The annotations of the Job and of its pod: full names, because label values are cut.
+fn annotations(request: &JobRequest<'_>) -> Object {
+    [
+        (labels::ORCHESTRATION, Some(request.orchestration)),
+        (labels::ACTIVITY, Some(request.activity)),
+        (labels::CORRELATION_ID, request.correlation_id),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?.to_owned()))))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests;

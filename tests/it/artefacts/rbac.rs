@@ -1,0 +1,115 @@
+//! `config/rbac`: the operator may do what it does, and nothing more.
+
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use serde_json::Value;
+
+use super::{documents, names, path, typed};
+
+/// Every right, as `group/resource verb`. Whoever adds one says here what for, and a reviewer sees it.
+const RIGHTS: &[&str] = &[
+    // Explanations of what has no pod.
+    "/events list",
+    // Why an attempt ended.
+    "/pods list",
+    "/pods watch",
+    // The pinned definitions.
+    "apps/controllerrevisions create",
+    "apps/controllerrevisions get",
+    // The attempts; patch suspends one.
+    "batch/jobs create",
+    "batch/jobs get",
+    "batch/jobs list",
+    "batch/jobs patch",
+    "batch/jobs watch",
+    // What people read in `kubectl describe`.
+    "events.k8s.io/events create",
+    "events.k8s.io/events patch",
+    // Our own kinds: read the spec, write the status.
+    "orchestrator.dev/activitydefinitions get",
+    "orchestrator.dev/activitydefinitions list",
+    "orchestrator.dev/activitydefinitions watch",
+    "orchestrator.dev/activitydefinitions/status patch",
+    "orchestrator.dev/orchestrationdefinitions get",
+    "orchestrator.dev/orchestrationdefinitions list",
+    "orchestrator.dev/orchestrationdefinitions watch",
+    "orchestrator.dev/orchestrationdefinitions/status patch",
+    "orchestrator.dev/orchestrations get",
+    "orchestrator.dev/orchestrations list",
+    "orchestrator.dev/orchestrations watch",
+    // An owner reference that blocks the deletion of its owner needs it.
+    "orchestrator.dev/orchestrations/finalizers update",
+    "orchestrator.dev/orchestrations/status patch",
+];
+
+fn only<T: serde::de::DeserializeOwned + serde::Serialize>(file: &str) -> T {
+    let documents = documents(&path("config/rbac").join(file));
+    assert_eq!(documents.len(), 1, "{file}");
+    typed(&documents[0])
+}
+
+fn rights(role: &ClusterRole) -> Vec<String> {
+    let mut rights = Vec::new();
+    for rule in role.rules.iter().flatten() {
+        assert!(rule.non_resource_urls.is_none() && rule.resource_names.is_none(), "{rule:?}");
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                rights.extend(rule.verbs.iter().map(|verb| format!("{group}/{resource} {verb}")));
+            }
+        }
+    }
+    rights.sort();
+    rights
+}
+
+#[test]
+fn the_operator_has_these_rights_and_no_others() {
+    let role: ClusterRole = only("cluster_role.yaml");
+    assert!(role.aggregation_rule.is_none());
+    assert_eq!(rights(&role), RIGHTS);
+}
+
+#[test]
+fn no_right_is_a_wildcard_or_reaches_secrets() {
+    for right in rights(&only("cluster_role.yaml")) {
+        assert!(!right.contains('*'), "{right}");
+        for resource in ["/secrets", "/pods/exec", "/pods/ephemeralcontainers", "/serviceaccounts", "/nodes"]
+        {
+            assert!(!right.contains(resource), "{right}");
+        }
+        for verb in [" escalate", " bind", " impersonate", " deletecollection"] {
+            assert!(!right.ends_with(verb), "{right}");
+        }
+    }
+}
+
+#[test]
+fn the_role_is_bound_to_the_operator_alone() {
+    let role: ClusterRole = only("cluster_role.yaml");
+    let binding: ClusterRoleBinding = only("cluster_role_binding.yaml");
+    let account: ServiceAccount = only("service_account.yaml");
+    let namespace: Namespace = only("namespace.yaml");
+    assert_eq!(namespace.metadata.name.as_deref(), Some("orchestrator-system"));
+    assert_eq!(account.metadata.namespace, namespace.metadata.name);
+    assert_eq!(
+        binding.role_ref.api_group.as_deref().unwrap_or("rbac.authorization.k8s.io"),
+        "rbac.authorization.k8s.io"
+    );
+    assert_eq!(binding.role_ref.kind, "ClusterRole");
+    assert_eq!(Some(binding.role_ref.name), role.metadata.name);
+    let subjects = binding.subjects.unwrap();
+    assert_eq!(subjects.len(), 1);
+    assert_eq!(subjects[0].kind, "ServiceAccount");
+    assert_eq!(Some(&subjects[0].name), account.metadata.name.as_ref());
+    assert_eq!(subjects[0].namespace, account.metadata.namespace);
+}
+
+#[test]
+fn the_kustomization_lists_every_file() {
+    let kustomization = documents(&path("config/rbac/kustomization.yaml")).remove(0);
+    let mut listed: Vec<&str> =
+        kustomization["resources"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    listed.push("kustomization.yaml");
+    listed.sort_unstable();
+    assert_eq!(listed, names(&path("config/rbac")));
+}
