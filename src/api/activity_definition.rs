@@ -49,7 +49,7 @@ pub struct ActivityDefinitionSpec {
 #[serde(rename_all = "camelCase")]
 pub struct JobTemplate {
     /// The pod, as in the `template` of a Job or CronJob (a core/v1 PodTemplateSpec). Inputs arrive in the file
-    /// named by ORCHESTRATOR_INPUT_FILE and, when they are scalars, in variables INPUT_<NAME>; the first container
+    /// named by ORCHESTRATOR_INPUT_FILE and, when they are scalars, in variables `INPUT_<NAME>`; the first container
     /// writes its outputs as a JSON object into the file named by ORCHESTRATOR_OUTPUT_FILE. The controller proves
     /// the template by a dry run and says in the condition Ready what is wrong.
     #[schemars(schema_with = "schema::pod_template")]

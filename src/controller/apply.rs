@@ -26,6 +26,9 @@ use crate::provider::job::build::{JobRequest, build};
 use crate::provider::job::outcome::Expectation;
 use crate::provider::job::{Look, Start};
 
+/// What became of an effect: for a start, the activity and what to remember of it.
+type Done = Option<(usize, Issue)>;
+
 /// Requests of one orchestration that are under way at the same time.
 const PARALLEL_REQUESTS: usize = 16;
 
@@ -89,9 +92,9 @@ pub async fn apply(
 ) -> Result<(), Error> {
     let now = context.clock.now();
     // Boxed before they become a stream: the compiler cannot see that a closure over references is Send.
-    let acts: Vec<BoxFuture<'_, Result<Option<(usize, Issue)>, Error>>> =
+    let acts: Vec<BoxFuture<'_, Result<Done, Error>>> =
         effects.iter().map(|effect| carry_out(context, orchestration, pinned, run, effect, now).boxed()).collect();
-    let done: Vec<Option<(usize, Issue)>> = stream::iter(acts).buffered(PARALLEL_REQUESTS).try_collect().await?;
+    let done: Vec<Done> = stream::iter(acts).buffered(PARALLEL_REQUESTS).try_collect().await?;
     run.issues.extend(done.into_iter().flatten());
     Ok(())
 }
@@ -103,7 +106,7 @@ async fn carry_out(
     run: &Run,
     effect: &Effect,
     now: Timestamp,
-) -> Result<Option<(usize, Issue)>, Error> {
+) -> Result<Done, Error> {
     let namespace = orchestration.namespace().unwrap_or_default();
     let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
     let (Effect::Start { activity, attempt, .. } | Effect::Stop { activity, attempt }) = effect;

@@ -28,8 +28,9 @@ use crate::engine::plan::{Plan, Situation, Urgency, plan};
 use crate::engine::revision::Pinned;
 use crate::engine::status::StatusUpdate;
 
-/// Shortest time between two status writes that nobody waits for.
-const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time between two status writes that nobody waits for. The Job controller takes about a second from the end
+/// of a pod to the end of its Job, so that start and end of a short activity travel together.
+const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 /// Rounds of one reconcile: a result is stored, and what it makes ready starts.
 const ROUNDS: usize = 8;
 /// Longest time without a look at an unfinished Orchestration; a watch that fell silent is survived.
@@ -287,18 +288,23 @@ async fn poison(
     } else {
         ("Unreadable", format!("the object cannot be read: {}", unreadable.message))
     };
-    let mut status = json!({"observedGeneration": generation});
+    let mut finished = json!({});
     let mut statements = vec![Statement::new("Accepted", Some(false), reason, message.clone())];
     if unreadable.too_deep {
-        status["state"] = json!("Failed");
-        status["completionTime"] = json!(condition::stamp(now));
+        finished = json!({"state": "Failed", "completionTime": condition::stamp(now)});
         statements.push(Statement::new("Stalled", Some(true), reason, message.clone()));
         statements.push(Statement::new("Succeeded", Some(false), reason, message.clone()));
         statements.push(Statement::new("Finished", Some(true), reason, message));
     } else {
         statements.push(Statement::new("Succeeded", None, reason, message));
     }
-    status["conditions"] = json!(condition::state(&[], generation, now, statements));
+    let mut status = json!({
+        "observedGeneration": generation,
+        "conditions": condition::state(&[], generation, now, statements),
+    });
+    if let (Some(status), Some(finished)) = (status.as_object_mut(), finished.as_object_mut()) {
+        status.append(finished);
+    }
     write::<Orchestration>(&context.client.0, guarded, json!({ "status": status })).await?;
     Ok(Action::await_change())
 }

@@ -243,17 +243,15 @@ mod tests {
             }
         }
 
-        // Fractions of 15 digits, as people write them. Longer ones are exact only with the feature
+        // Numbers of 15 digits, as people write them. Longer or larger ones are exact only with the feature
         // `float_roundtrip` of serde_json.
         #[test]
         fn outputs_are_equal_to_themselves_when_they_are_read_back(
-            digits in -999_999_999_999_999_i64..=999_999_999_999_999, exponent in -20..=20
+            digits in -999_999_999_999_999_i64..=999_999_999_999_999, exponent in -15..=3
         ) {
             let read = parse_outputs(&format!("{{\"a\": {digits}e{exponent}}}")).map(Value::Object);
             prop_assert!(read.is_ok());
-            // A number this large has become an unsigned integer, which as an integer token would be refused.
             let printed = read.as_ref().map(ToString::to_string).unwrap_or_default();
-            prop_assume!(!(9_223_372_036_854_775_808.0..1.9e19).contains(&(digits as f64 * 10f64.powi(exponent))));
             prop_assert_eq!(parse_outputs(&printed).map(Value::Object), read);
         }
     }

@@ -123,6 +123,9 @@ pub enum Proof {
     Unknown(String),
 }
 
+/// Reason and message found among the Events of a Job, by its uid, and when.
+type Explanations = HashMap<String, (Instant, Option<(String, String)>)>;
+
 /// Makes, stops and reads the Jobs of attempts.
 #[derive(Debug)]
 pub struct JobProvider {
@@ -131,7 +134,7 @@ pub struct JobProvider {
     pub jobs: Index<JobFacts>,
     /// All pods of these Jobs.
     pub pods: Index<PodFacts>,
-    explanations: Mutex<HashMap<String, (Instant, Option<(String, String)>)>>,
+    explanations: Mutex<Explanations>,
 }
 
 /// The client has no Debug of its own.
@@ -241,7 +244,7 @@ impl JobProvider {
         Ok(said)
     }
 
-    fn explanations(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Option<(String, String)>)>> {
+    fn explanations(&self) -> std::sync::MutexGuard<'_, Explanations> {
         self.explanations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

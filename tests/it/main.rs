@@ -1,1 +1,8 @@
-//! t
+//! The integration tests: one binary, so that they are linked once.
+
+#[path = "../support/support.rs"]
+mod support;
+
+mod architecture;
+mod artefacts;
+mod runs;

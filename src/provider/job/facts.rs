@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus,
+    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -204,10 +204,8 @@ impl From<&Pod> for PodFacts {
         let first = first_container(pod.spec.as_ref(), containers);
         let all = || init_containers.iter().chain(containers);
         let condition = |type_: &str, status: &str| {
-            conditions
-                .iter()
-                .find(|condition| condition.type_ == type_ && condition.status == status)
-                .map(pod_said)
+            let found = conditions.iter().find(|held| held.type_ == type_ && held.status == status)?;
+            Some(said(found.reason.as_deref(), found.message.as_deref()))
         };
         let (init_failures, failures) = (failures(init_containers, true), failures(containers, false));
         Self {
@@ -248,15 +246,15 @@ impl PodFacts {
         self.waiting.as_ref().or(self.unscheduled.as_ref())
     }
 
-    /// Whether the change from old to new facts is worth a reconcile: it started, waits for another reason, is
-    /// terminal, or is being deleted.
+    /// Whether the change from old to new facts is worth a reconcile: it started, waits for another reason, or is
+    /// being deleted. Its end is not: the Job's condition follows, and is the truth.
     #[must_use]
     pub fn triggers(old: Option<&Self>, new: &Self) -> bool {
         let old = old.filter(|old| old.identity.uid == new.identity.uid);
         let news = |fact: fn(&Self) -> bool| fact(new) && !old.is_some_and(fact);
         let waits_for = |pod: &Self| pod.waits_for().map(|said| obstacle(&said.reason).to_owned());
         let other_reason = waits_for(new).is_some_and(|reason| old.and_then(waits_for) != Some(reason));
-        news(Self::has_started) || news(Self::is_terminal) || news(|pod| pod.identity.deleted) || other_reason
+        news(Self::has_started) || news(|pod| pod.identity.deleted) || other_reason
     }
 }
 
@@ -307,10 +305,6 @@ fn job_end(condition: &JobCondition, complete: bool) -> JobEnd {
         said: said(condition.reason.as_deref(), condition.message.as_deref()),
         time: condition.last_transition_time.as_ref().and_then(instant),
     }
-}
-
-fn pod_said(condition: &PodCondition) -> Said {
-    said(condition.reason.as_deref(), condition.message.as_deref())
 }
 
 fn said(reason: Option<&str>, message: Option<&str>) -> Said {
@@ -392,11 +386,8 @@ fn terminated(status: &ContainerStatus, init: bool, limit: usize) -> Option<Term
 
 /// The kubelet shares the limit of a pod among its containers.
 fn message_limit(spec: Option<&PodSpec>) -> usize {
-    let containers = spec.map_or(1, |spec| {
-        spec.containers.len()
-            + spec.init_containers.as_ref().map_or(0, Vec::len)
-            + spec.ephemeral_containers.as_ref().map_or(0, Vec::len)
-    });
+    let containers =
+        spec.map_or(1, |spec| spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len));
     MAX_TERMINATION_MESSAGE.min(MAX_TERMINATION_MESSAGES / containers.max(1))
 }
 

@@ -214,12 +214,13 @@ fn with_code(
     let signalled =
         matches!(code, SIGKILLED | SIGTERMED) && ended.is_none_or(|ended| ended.reason != OOM_KILLED);
     if signalled && pod.is_none_or(|pod| pod.identity.deleted) {
-        return (FailureReason::PodDeleted, format!("the pod was deleted while it ran (exit code {code})"));
+        return (FailureReason::PodDeleted, format!("the pod was deleted (exit code {code})"));
     }
     // The first container is the activity; of any other the message says which.
     let first = pod.and_then(|pod| pod.first.as_ref()).map(|first| first.container.as_str());
     let kind = if ended.is_some_and(|ended| ended.init) { "init container" } else { "container" };
-    let place = container.filter(|_| pod.is_some()).filter(|name| Some(*name) != first);
+    let known = ended.is_some() || first.is_some();
+    let place = container.filter(|name| known && Some(*name) != first);
     let place = place.map(|name| format!(" in {kind} {}", text::one_line(name))).unwrap_or_default();
     let said = match (pod, ended) {
         (None, _) => "its pod is gone, and what it said with it".to_owned(),
@@ -261,7 +262,8 @@ fn without_code(
 fn exit_code(code: i32, fatal: bool, ended: Option<&Terminated>) -> String {
     let reason = ended.map(|ended| text::one_line(&ended.reason)).unwrap_or_default();
     // That it is an error needs no saying where it is called fatal.
-    let reason = Some(reason).filter(|reason| !reason.is_empty() && !(fatal && reason == "Error"));
+    let idle = reason.is_empty() || (fatal && reason == "Error");
+    let reason = (!idle).then_some(reason);
     let signal = ended.and_then(|ended| ended.signal).unwrap_or(code.saturating_sub(128));
     // What ran out of memory was killed: the signal says nothing more.
     let signal = signal_name(signal).filter(|_| reason.as_deref() != Some(OOM_KILLED)).map(str::to_owned);

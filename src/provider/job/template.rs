@@ -181,6 +181,7 @@ fn is_ours(directory: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -341,7 +342,7 @@ mod tests {
     proptest! {
         #[test]
         fn ill_typed_templates_never_make_it_panic(value in json_value()) {
-            let _ = check(&template(json!({"spec": value.clone(), "metadata": value})), false);
+            let _ = check(&template(json!({"spec": value, "metadata": value})), false);
         }
     }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -78,6 +80,7 @@ fn at<'a>(job: &'a Value, pointer: &str) -> &'a Value {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "whoever runs the test asks for a new golden file")]
 fn the_job_is_the_golden_one() {
     let text = serde_json::to_string_pretty(&golden()).unwrap() + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -224,7 +226,9 @@ fn a_pod_triggers_only_on_what_matters() {
         (Some(&unscheduled), &creating, false),
         (Some(&creating), &running, true),
         (Some(&running), &ready, false),
-        (Some(&running), &ended, true),
+        // The Job tells the end.
+        (Some(&running), &ended, false),
+        (None, &ended, true),
         (Some(&running), &deleted, true),
         (Some(&deleted), &deleted, false),
         (Some(&ended), &ended, false),

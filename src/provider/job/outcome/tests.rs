@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -224,7 +226,7 @@ fn a_pod_that_ran_past_its_own_deadline_timed_out_whatever_its_exit_code() {
 #[test]
 fn a_deleted_pod_that_was_ended_by_a_signal_was_deleted() {
     for code in [137, 143] {
-        let message = format!("the pod was deleted while it ran (exit code {code})");
+        let message = format!("the pod was deleted (exit code {code})");
         check(&exited(code), Some(&deleted(crashed(code, "Error", ""))), FailureReason::PodDeleted, &message);
         check(&exited(code), None, FailureReason::PodDeleted, &message);
     }
@@ -490,8 +492,12 @@ fn a_suspended_job_is_stopped_once_nothing_of_it_runs() {
         attempt(&suspended(0), Some(&deleted(running())), false, NOTHING),
         Seen::Attempt(Attempt::Stopped)
     );
-    let running_on = Seen::Attempt(Attempt::Running { start_time: time(STARTED) });
-    assert_eq!(attempt(&suspended(1), Some(&deleted(running())), false, NOTHING), running_on);
+    assert_eq!(
+        attempt(&suspended(1), Some(&deleted(running())), false, NOTHING),
+        Seen::Attempt(Attempt::Stopping)
+    );
+    let unobserved = job_from(json!({}), true);
+    assert_eq!(attempt(&unobserved, None, false, NOTHING), Seen::Attempt(Attempt::Stopping));
 }
 
 // Which pod counts.
