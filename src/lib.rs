@@ -39,6 +39,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod embedded;
 pub mod engine;
 pub mod provider;
 pub mod shutdown;
