@@ -5,4 +5,6 @@ mod support;
 
 mod architecture;
 mod artefacts;
+mod job_role;
+mod runner;
 mod runs;
