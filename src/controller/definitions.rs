@@ -63,7 +63,11 @@ impl Definitions {
     }
 
     /// An activity type, or why it cannot be used; nothing if there is none.
-    fn activity(&self, namespace: &str, type_: &str) -> Option<Result<Versioned<ActivityDefinitionSpec>, String>> {
+    fn activity(
+        &self,
+        namespace: &str,
+        type_: &str,
+    ) -> Option<Result<Versioned<ActivityDefinitionSpec>, String>> {
         let found = self.activities.get(&ObjectRef::new(type_).within(namespace))?;
         let object = match &found.content {
             Ok(object) => object,

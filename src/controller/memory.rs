@@ -92,7 +92,10 @@ mod tests {
     use super::*;
 
     fn at(version: &str) -> Orchestration {
-        serde_json::from_value(serde_json::json!({"metadata": {"resourceVersion": version}, "spec": {"type": "t"}})).unwrap()
+        serde_json::from_value(
+            serde_json::json!({"metadata": {"resourceVersion": version}, "spec": {"type": "t"}}),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -63,9 +63,13 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let activity_events = tap(&context, activity_writer, {
         let context = Arc::clone(&context);
         move |event: &Event<Guarded<ActivityDefinition>>| {
-            let (Event::Apply(changed) | Event::InitApply(changed) | Event::Delete(changed)) = event else { return };
+            let (Event::Apply(changed) | Event::InitApply(changed) | Event::Delete(changed)) = event else {
+                return;
+            };
             let namespace = changed.namespace().unwrap_or_default();
-            for user in orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any()) {
+            for user in
+                orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any())
+            {
                 let _ = wake_definitions.unbounded_send(user);
             }
         }
@@ -74,7 +78,11 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         let (context, wake) = (Arc::clone(&context), wake_orchestrations.clone());
         move |event: &Event<Guarded<OrchestrationDefinition>>| {
             let (Event::Apply(changed) | Event::InitApply(changed)) = event else { return };
-            for waiting in orchestration::waiting_for(&context, &changed.namespace().unwrap_or_default(), &changed.name_any()) {
+            for waiting in orchestration::waiting_for(
+                &context,
+                &changed.namespace().unwrap_or_default(),
+                &changed.name_any(),
+            ) {
                 let _ = wake.unbounded_send(waiting);
             }
         }
@@ -92,12 +100,30 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
 
     let jobs = children(&context, |context| &context.jobs.jobs, wake_orchestrations.clone());
     let pods = children(&context, |context| &context.jobs.pods, wake_orchestrations);
-    let activities =
-        controller(&context, activity_events, activities, future::pending().into_stream(), &shutdown, activity_definition::reconcile);
-    let definitions =
-        controller(&context, definition_events, definitions, definitions_woken, &shutdown, orchestration_definition::reconcile);
-    let orchestrations =
-        controller(&context, orchestration_events, orchestrations, orchestrations_woken, &shutdown, when_filled);
+    let activities = controller(
+        &context,
+        activity_events,
+        activities,
+        future::pending().into_stream(),
+        &shutdown,
+        activity_definition::reconcile,
+    );
+    let definitions = controller(
+        &context,
+        definition_events,
+        definitions,
+        definitions_woken,
+        &shutdown,
+        orchestration_definition::reconcile,
+    );
+    let orchestrations = controller(
+        &context,
+        orchestration_events,
+        orchestrations,
+        orchestrations_woken,
+        &shutdown,
+        when_filled,
+    );
 
     // Each task of its own: a slow reconcile of one kind never holds up another kind's watch.
     let controllers = future::join_all([activities, definitions, orchestrations].map(tokio::spawn));
@@ -121,7 +147,13 @@ fn tap<K>(
     seen: impl Fn(&Event<Guarded<K>>) + Send + 'static,
 ) -> impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
     watcher::watcher(scoped::<Guarded<K>>(context), watcher::Config::default())
         .default_backoff()
@@ -141,7 +173,12 @@ fn children<F>(
 ) -> BoxFuture<'static, ()>
 where
     F: Facts,
-    F::Object: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + 'static,
+    F::Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + 'static,
 {
     let context = Arc::clone(context);
     let config = watcher::Config::default().labels(&labels::children_selector());
@@ -171,7 +208,13 @@ fn controller<K, F>(
     reconcile: fn(Arc<Guarded<K>>, Arc<Context>) -> F,
 ) -> BoxFuture<'static, ()>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + Sync
+        + 'static,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
     ObjectRef<Guarded<K>>: Hash,
 {

@@ -145,7 +145,8 @@ impl<'a> Planner<'a> {
         let orchestration = situation.orchestration;
         let stored = orchestration.status.as_ref().unwrap_or(empty_status());
         let compiled = situation.compiled;
-        let entry = |activity: &CompiledActivity| stored.activities.get(&activity.id).unwrap_or(empty_activity());
+        let entry =
+            |activity: &CompiledActivity| stored.activities.get(&activity.id).unwrap_or(empty_activity());
         Self {
             compiled,
             orchestration,
@@ -247,8 +248,12 @@ impl<'a> Planner<'a> {
 
     /// Whether some activity can no longer succeed, so that nothing new starts.
     fn is_failing(&self) -> bool {
-        (0..self.compiled.activities.len())
-            .any(|activity| matches!(self.state(activity), ActivityState::Failed | ActivityState::Cancelled | ActivityState::NotStarted))
+        (0..self.compiled.activities.len()).any(|activity| {
+            matches!(
+                self.state(activity),
+                ActivityState::Failed | ActivityState::Cancelled | ActivityState::NotStarted
+            )
+        })
     }
 
     fn count(&self, wanted: ActivityState) -> usize {
@@ -266,6 +271,7 @@ fn empty_activity() -> &'static ActivityStatus {
 }
 
 fn empty_status() -> &'static OrchestrationStatus {
-    static EMPTY: std::sync::LazyLock<OrchestrationStatus> = std::sync::LazyLock::new(OrchestrationStatus::default);
+    static EMPTY: std::sync::LazyLock<OrchestrationStatus> =
+        std::sync::LazyLock::new(OrchestrationStatus::default);
     &EMPTY
 }

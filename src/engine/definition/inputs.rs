@@ -29,7 +29,12 @@ pub(super) struct Scope<'a> {
 }
 
 /// The inputs of one activity.
-pub(super) fn of_activity(at: usize, inputs: &[Value], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
+pub(super) fn of_activity(
+    at: usize,
+    inputs: &[Value],
+    scope: &Scope<'_>,
+    found: &mut Findings,
+) -> Vec<Binding> {
     if inputs.len() > MAX_INPUTS {
         let message = format!("must have at most {MAX_INPUTS} entries, has {}", inputs.len());
         found.at(at, ProblemCode::LimitExceeded, ".inputs", message);
@@ -43,7 +48,8 @@ pub(super) fn of_activity(at: usize, inputs: &[Value], scope: &Scope<'_>, found:
             Ok(Some(target)) => {
                 let variable = variable_name(&target);
                 if let Some(other) = variables.insert(variable.clone(), target.clone()) {
-                    let message = format!("\"{target}\" and \"{other}\" would both be the variable {variable}");
+                    let message =
+                        format!("\"{target}\" and \"{other}\" would both be the variable {variable}");
                     found.at(at, ProblemCode::VariableCollision, &format!(".inputs[{item}]"), message);
                 }
             }
@@ -91,14 +97,18 @@ impl Bindings {
 
 fn target(mapping: &Mapping, path: &Path) -> Result<String, Mistake> {
     let Some(target) = mapping.target.as_deref().or_else(|| path.default_target()) else {
-        let message = "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
+        let message =
+            "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
         return Err((ProblemCode::InvalidPath, message.to_owned()));
     };
     if target.len() > MAX_TARGET {
         return Err((ProblemCode::LimitExceeded, format!("a target has at most {MAX_TARGET} characters")));
     }
     if target.is_empty() || target.chars().any(char::is_control) {
-        return Err((ProblemCode::InvalidPath, "a target must not be empty, nor hold control characters".to_owned()));
+        return Err((
+            ProblemCode::InvalidPath,
+            "a target must not be empty, nor hold control characters".to_owned(),
+        ));
     }
     Ok(target.to_owned())
 }
@@ -108,7 +118,11 @@ impl Scope<'_> {
     fn resolve(&self, path: &Path) -> Result<Option<usize>, Mistake> {
         let first = path.first();
         let Some(activity) = self.index.get(first).copied() else {
-            return if first != "input" && RESERVED_IDS.contains(&first) { Err(self.reserved(path)) } else { Ok(None) };
+            return if first != "input" && RESERVED_IDS.contains(&first) {
+                Err(self.reserved(path))
+            } else {
+                Ok(None)
+            };
         };
         if first == "input" {
             return Ok(None);
@@ -120,7 +134,8 @@ impl Scope<'_> {
         }
         let known = self.ancestors.and_then(|ancestors| ancestors.get(reader));
         if known.is_some_and(|ancestors| !ancestors.contains(activity)) {
-            let message = format!("\"{name}\" reads \"{first}\" but does not depend on it (add dependsOn: [{first}])");
+            let message =
+                format!("\"{name}\" reads \"{first}\" but does not depend on it (add dependsOn: [{first}])");
             return Err((ProblemCode::NotAnAncestor, message));
         }
         Ok(Some(activity))
@@ -136,7 +151,9 @@ impl Scope<'_> {
             },
             _ => String::new(),
         };
-        let message = format!("\"{first}\" is neither an activity nor readable here{meant}; use input.{first} for the input");
+        let message = format!(
+            "\"{first}\" is neither an activity nor readable here{meant}; use input.{first} for the input"
+        );
         (ProblemCode::UnknownReference, message)
     }
 }

@@ -41,7 +41,12 @@ pub(super) fn dependencies(
         };
         match index.get(id.as_str()) {
             _ if *id == activity.id => {
-                found.at(at, ProblemCode::SelfDependency, &field, format!("\"{id}\" may not depend on itself"));
+                found.at(
+                    at,
+                    ProblemCode::SelfDependency,
+                    &field,
+                    format!("\"{id}\" may not depend on itself"),
+                );
             }
             None => {
                 let others = names.iter().copied().filter(|name| *name != activity.id);
@@ -114,9 +119,13 @@ pub(super) fn input(
 fn wrong_type(value: &Value, expected: &str) -> String {
     match value {
         Value::Bool(found) => {
-            format!("must be {expected}, found the boolean {found}: quote what YAML reads as a boolean (y, n, on, off, yes, no)")
+            format!(
+                "must be {expected}, found the boolean {found}: quote what YAML reads as a boolean (y, n, on, off, yes, no)"
+            )
         }
-        Value::Number(found) => format!("must be {expected}, found the number {found}: quote what YAML reads as a number"),
+        Value::Number(found) => {
+            format!("must be {expected}, found the number {found}: quote what YAML reads as a number")
+        }
         Value::Null => format!("must be {expected}, found null"),
         Value::String(_) => format!("must be {expected}, found a string"),
         Value::Array(_) => format!("must be {expected}, found a list"),

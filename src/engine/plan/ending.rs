@@ -74,7 +74,7 @@ impl Planner<'_> {
         summary.conditions =
             state(&summary.conditions, self.orchestration.metadata.generation, self.now, statements);
         if let Some(end) = end {
-            self.finish(&mut summary, end);
+            self.finish(&mut summary, &end);
         } else {
             self.hurry();
         }
@@ -95,7 +95,7 @@ impl Planner<'_> {
             let message = format!("all {} activities have succeeded", activities.len());
             return Some(End { succeeded: true, reason: "Completed", message });
         }
-        if activities.clone().any(|activity| self.state(activity) == ActivityState::Running) {
+        if self.count(ActivityState::Running) > 0 {
             return None;
         }
         if let Some(failed) = self.first_failed() {
@@ -109,7 +109,8 @@ impl Planner<'_> {
     }
 
     fn first_failed(&self) -> Option<usize> {
-        let failed = self.compiled.order.iter().copied().filter(|at| self.state(*at) == ActivityState::Failed);
+        let failed =
+            self.compiled.order.iter().copied().filter(|at| self.state(*at) == ActivityState::Failed);
         failed.min_by_key(|activity| self.entry(*activity).completion_time.as_ref().map(|time| time.0))
     }
 
@@ -123,8 +124,13 @@ impl Planner<'_> {
 
     /// The first few activities that had not ended, and why.
     fn unfinished(&self) -> String {
-        let open: Vec<usize> =
-            self.compiled.order.iter().copied().filter(|at| self.state(*at) != ActivityState::Succeeded).collect();
+        let open: Vec<usize> = self
+            .compiled
+            .order
+            .iter()
+            .copied()
+            .filter(|at| self.state(*at) != ActivityState::Succeeded)
+            .collect();
         let mut shown: Vec<String> = open
             .iter()
             .take(5)
@@ -158,10 +164,11 @@ impl Planner<'_> {
         self.plan.notices.push(Notice::Finished { succeeded: end.succeeded, reason, message });
     }
 
-    fn finish(&self, summary: &mut OrchestrationStatus, end: End) {
+    fn finish(&self, summary: &mut OrchestrationStatus, end: &End) {
         // Never before the last activity, should the clocks of two machines differ.
-        let last = (0..self.compiled.activities.len())
-            .fold(summary.start_time.clone(), |last, at| latest(last.as_ref(), self.entry(at).completion_time.as_ref()));
+        let last = (0..self.compiled.activities.len()).fold(summary.start_time.clone(), |last, at| {
+            latest(last.as_ref(), self.entry(at).completion_time.as_ref())
+        });
         let completion = latest(Some(&stamp(self.now)), last.as_ref());
         if let (Some(start), Some(completion)) = (&summary.start_time, &completion) {
             summary.duration = Some(duration(start.0, completion.0));
@@ -187,7 +194,8 @@ impl Planner<'_> {
 
     fn statements(&self, end: Option<&End>, succeeded: usize, total: usize) -> Vec<Statement> {
         let accepted = self.stored.conditions.iter().find(|condition| condition.type_ == "Accepted");
-        let (reason, message) = accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
+        let (reason, message) =
+            accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
         let mut statements = vec![Statement::new("Accepted", Some(true), reason, message)];
         let Some(end) = end else {
             let message = format!("{succeeded} of {total} activities have succeeded");

@@ -38,14 +38,23 @@ impl Planner<'_> {
                     }
                     self.running(activity, since, None, reason, message);
                 }
-                Attempt::Running { start_time } => self.running(activity, start_time, Some(start_time), None, None),
+                Attempt::Running { start_time } => {
+                    self.running(activity, start_time, Some(start_time), None, None)
+                }
                 Attempt::Stopped => self.stopped(activity),
                 Attempt::Ended(outcome) => self.ended(activity, outcome, &mut output_bytes),
             }
         }
     }
 
-    fn refused(&mut self, activity: usize, since: Timestamp, retry_at: Timestamp, reason: String, message: String) {
+    fn refused(
+        &mut self,
+        activity: usize,
+        since: Timestamp,
+        retry_at: Timestamp,
+        reason: String,
+        message: String,
+    ) {
         self.wake(retry_at);
         let limit = self.message_limit();
         self.advance(activity, ActivityState::Pending, |entry| {

@@ -47,7 +47,8 @@ impl Planner<'_> {
             let inputs = self.resolve(&compiled.inputs);
             let size = bytes(&inputs);
             if size > MAX_INPUT_BYTES {
-                let message = format!("the input has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed");
+                let message =
+                    format!("the input has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed");
                 self.fail(activity, FailureReason::InputTooLarge, message);
                 return;
             }
@@ -60,7 +61,8 @@ impl Planner<'_> {
         match self.compiled.execution {
             Execution::Eager => usize::MAX,
             Execution::Tiered => {
-                let done = |tier: &Vec<usize>| tier.iter().all(|at| self.state(*at) == ActivityState::Succeeded);
+                let done =
+                    |tier: &Vec<usize>| tier.iter().all(|at| self.state(*at) == ActivityState::Succeeded);
                 self.compiled.tiers.iter().take_while(|tier| done(tier)).count()
             }
         }
