@@ -19,6 +19,7 @@ use kube::runtime::{Controller, WatchStreamExt, predicates};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::backoff::Backoff;
 use super::context::{ClientHandle, Context};
@@ -125,11 +126,11 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         when_filled,
     );
 
-    // Each task of its own: a slow reconcile of one kind never holds up another kind's watch.
-    let controllers = future::join_all([activities, definitions, orchestrations].map(tokio::spawn));
-    let watches = [jobs, pods].map(tokio::spawn);
-    controllers.await;
-    watches.iter().for_each(tokio::task::JoinHandle::abort);
+    // Each task of its own: a slow reconcile of one kind never holds up another kind's watch. None outlives this
+    // future, however it ends.
+    let _watches: JoinSet<()> = [jobs, pods].into_iter().collect();
+    let mut controllers: JoinSet<()> = [activities, definitions, orchestrations].into_iter().collect();
+    while controllers.join_next().await.is_some() {}
 }
 
 /// Orchestrations are looked at only once all caches are filled: what is missing then is missing indeed.

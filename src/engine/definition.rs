@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::graph::Graph;
 use super::path::{Path, Segment};
-use super::problem::{Problem, ProblemCode};
+use super::problem::{self, Problem, ProblemCode};
 use crate::api::orchestration_definition::{Execution, OrchestrationDefinitionSpec};
 
 mod inputs;
@@ -17,6 +17,9 @@ mod shorthand;
 pub const RESERVED_IDS: [&str; 4] = ["input", "run", "schedule", "activities"];
 /// Most dependencies that one activity lists.
 pub const MAX_DEPENDENCIES: usize = 1000;
+/// Problems among which similar names are looked for; a message shows hardly more. Without an end, one definition of
+/// nothing but mistakes would keep a controller busy for minutes.
+const MAX_SUGGESTIONS: usize = 100;
 
 /// What is known of an activity type when a definition is compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +192,11 @@ impl Findings {
 
     fn in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
         self.problems.push((Place::Output, Problem::new(code, format!("spec.output{field}"), message)));
+    }
+
+    /// What may have been meant by a name that does not exist.
+    fn suggestion<'a>(&self, wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
+        if self.problems.len() < MAX_SUGGESTIONS { problem::suggestion(wrong, names) } else { String::new() }
     }
 
     fn warn(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {

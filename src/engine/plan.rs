@@ -27,6 +27,9 @@ mod tests;
 pub const MAX_INPUT_BYTES: usize = 65_536;
 /// Largest sum of all outputs of one orchestration, in bytes of JSON, so that its status can always be stored.
 pub const MAX_TOTAL_OUTPUT_BYTES: usize = 524_288;
+/// Largest output of an orchestration, in bytes of JSON. It repeats what activities produced, or the input, up to a
+/// hundred times.
+pub const MAX_OUTPUT_BYTES: usize = 262_144;
 /// How long a stop may take before the orchestration ends without waiting for it.
 pub const STOP_GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// How long a start may go unseen before the server is asked about it.
@@ -175,6 +178,11 @@ impl<'a> Planner<'a> {
         self.entry(activity).state
     }
 
+    /// Number of the current attempt. Another version may have counted further than we do.
+    fn attempt(&self, activity: usize) -> u32 {
+        self.entry(activity).attempt.max(1)
+    }
+
     /// Moves an activity to a state and changes its entry. The only place where a state is set.
     fn advance(&mut self, activity: usize, to: ActivityState, change: impl FnOnce(&mut ActivityStatus)) {
         let before = self.entry(activity);
@@ -224,11 +232,16 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// An activity was stopped because the orchestration has to end.
+    /// An activity was stopped because the orchestration has to end. What it still waited for is told to the end.
     fn cancel(&mut self, activity: usize) {
+        let limit = self.message_limit();
         self.advance(activity, ActivityState::Cancelled, |entry| {
+            let mut message = "stopped at the deadline of the orchestration".to_owned();
+            if let Some(waited_for) = &entry.message {
+                message.push_str(&format!(", still waiting: {waited_for}"));
+            }
             entry.reason = Some(FailureReason::DeadlineExceeded.as_str().to_owned());
-            entry.message = Some("stopped at the deadline of the orchestration".to_owned());
+            entry.message = Some(super::condition::cut(message, limit));
         });
     }
 

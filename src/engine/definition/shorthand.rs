@@ -50,7 +50,7 @@ pub(super) fn dependencies(
             }
             None => {
                 let others = names.iter().copied().filter(|name| *name != activity.id);
-                let message = format!("no activity \"{}\"{}", shorten(id), suggestion(id, others));
+                let message = format!("no activity \"{}\"{}", shorten(id), found.suggestion(id, others));
                 found.at(at, ProblemCode::UnknownDependency, &field, message);
             }
             Some(_) if !seen.insert(id.as_str()) => {
@@ -133,7 +133,16 @@ fn wrong_type(value: &Value, expected: &str) -> String {
     }
 }
 
-/// Text of a user in a message, cut to what helps.
+/// Text of a user in a message: cut to what helps, and kept on its line.
 pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
+    let mut shown = String::new();
+    for (at, character) in text.chars().enumerate() {
+        match character {
+            _ if at == 80 => return shown + "…",
+            '"' | '\\' | '\'' => shown.push(character),
+            // Line breaks, and what turns the direction of writing.
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
 }

@@ -28,7 +28,7 @@ impl Planner<'_> {
                 return;
             }
             let Some(compiled) = self.compiled.activities.get(activity) else { continue };
-            if self.state(activity) != ActivityState::Pending
+            if !matches!(self.state(activity), ActivityState::Pending | ActivityState::Unknown)
                 || compiled.tier > open_tier
                 || !self.dependencies_are_done(activity)
             {
@@ -38,6 +38,10 @@ impl Planner<'_> {
             match self.observed.attempt(activity) {
                 Attempt::Absent => {}
                 Attempt::Refused { retry_at, .. } if *retry_at <= self.now => {}
+                Attempt::Refused { retry_at, .. } => {
+                    self.wake(*retry_at);
+                    continue;
+                }
                 _ => continue,
             }
             if !self.outputs_are_stored(compiled) {
@@ -52,7 +56,7 @@ impl Planner<'_> {
                 self.fail(activity, FailureReason::InputTooLarge, message);
                 return;
             }
-            self.plan.effects.push(Effect::Start { activity, attempt: 1, inputs });
+            self.plan.effects.push(Effect::Start { activity, attempt: self.attempt(activity), inputs });
         }
     }
 

@@ -76,11 +76,11 @@ fn a_shortest_cycle_is_told_once() {
             "id: a, type: t, dependsOn: c",
             "id: b, type: t, dependsOn: a",
             "id: c, type: t, dependsOn: b",
-            "id: behind, type: t, dependsOn: [c, y]",
-            "id: x, type: t, dependsOn: y",
-            "id: y, type: t, dependsOn: x",
+            "id: behind, type: t, dependsOn: [c, q]",
+            "id: p, type: t, dependsOn: q",
+            "id: q, type: t, dependsOn: p",
         ],
-        &["CycleDetected: spec.activities: dependency cycle x -> y -> x"],
+        &["CycleDetected: spec.activities: dependency cycle p -> q -> p"],
     );
 }
 
@@ -128,6 +128,7 @@ fn what_yaml_did_not_read_as_text_is_to_be_quoted() {
     };
     dependency("true", "the boolean true: quote what YAML reads as a boolean (y, n, on, off, yes, no)");
     dependency("false", "the boolean false: quote what YAML reads as a boolean (y, n, on, off, yes, no)");
+    dependency("y", "the boolean true: quote what YAML reads as a boolean (y, n, on, off, yes, no)");
     dependency("12", "the number 12: quote what YAML reads as a number");
     dependency("{a: b}", "an object");
     let item = |value: &str, found: &str| {
@@ -276,7 +277,7 @@ fn a_target_is_a_short_name_without_control_characters() {
         &["LimitExceeded: spec.activities[0].inputs[0].target: a target has at most 253 characters"],
     );
     check_activities(
-        &["id: a, type: t, inputs: [{source: x, target: ''}, {source: y, target: \"a\\nb\"}]"],
+        &["id: a, type: t, inputs: [{source: x, target: ''}, {source: z, target: \"a\\nb\"}]"],
         &[
             "InvalidPath: spec.activities[0].inputs[0].target: a target must not be empty, nor hold control characters",
             "InvalidPath: spec.activities[0].inputs[1].target: a target must not be empty, nor hold control characters",
@@ -293,12 +294,12 @@ fn two_inputs_never_have_one_target_or_variable() {
         ],
         &[
             "DuplicateTarget: spec.activities[1].inputs[1].source: the target \"domain\" is filled from \"domain\" already",
-            "DuplicateTarget: spec.activities[1].inputs[2].target: the target \"domain\" is filled from \"domain\" already",
+            "DuplicateTarget: spec.activities[1].inputs[2].target: the target \"domain\" is filled from \"a.domain\" already",
         ],
     );
     check_activities(
         &[
-            "id: a, type: t, inputs: [ownerEmail, owner-email, {source: x, target: 'owner.email'}, owner_Email]",
+            "id: a, type: t, inputs: [ownerEmail, owner-email, {source: x, target: 'owner.email'}, owner__email]",
         ],
         &[
             "VariableCollision: spec.activities[0].inputs[1]: \"owner-email\" and \"ownerEmail\" would both be the variable INPUT_OWNER_EMAIL",
