@@ -80,7 +80,12 @@ pub async fn observe(
             },
             now,
         };
-        let seen = context.jobs.observe(&look).await?;
+        let mut seen = context.jobs.observe(&look).await?;
+        let is_unfinished =
+            matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
+        if is_unfinished && run.stops.contains(&index) {
+            seen = Attempt::Stopping;
+        }
         if seen != Attempt::Absent {
             attempts.insert(index, seen);
         }
@@ -104,6 +109,10 @@ pub async fn apply(
         .collect();
     let done: Vec<Done> = stream::iter(acts).buffered(PARALLEL_REQUESTS).try_collect().await?;
     run.issues.extend(done.into_iter().flatten());
+    run.stops.extend(effects.iter().filter_map(|effect| match effect {
+        Effect::Stop { activity, .. } => Some(*activity),
+        Effect::Start { .. } => None,
+    }));
     Ok(())
 }
 

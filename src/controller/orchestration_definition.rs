@@ -32,8 +32,9 @@ pub async fn reconcile(
     if guarded.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    // Before the first list is complete every type would be missing.
-    context.definitions.activities.wait_until_ready().await.map_err(|_| Error::NotReady)?;
+    context.definitions.wait_until_listed().await?;
+    // Two activity types that become Ready one after the other wake us before the cache shows our last write.
+    let guarded = context.written.definitions.newest(guarded);
     let mut next = OrchestrationDefinitionStatus {
         observed_generation: guarded.meta().generation,
         ..Default::default()
@@ -57,8 +58,9 @@ pub async fn reconcile(
     next.conditions =
         condition::state(&previous.conditions, next.observed_generation, context.clock.now(), statements);
     if let Some(patch) = difference(&json!(previous), &json!(next)) {
-        write::<OrchestrationDefinition>(&context.client.0, guarded.as_ref(), json!({ "status": patch }))
-            .await?;
+        let patch = json!({ "status": patch });
+        let written = write::<OrchestrationDefinition>(&context.client.0, guarded.as_ref(), patch).await?;
+        context.written.definitions.keep(written);
     }
     Ok(Action::await_change())
 }

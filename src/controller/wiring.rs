@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::future::BoxFuture;
@@ -26,7 +27,7 @@ use super::context::{ClientHandle, Context};
 use super::definitions::Definitions;
 use super::error::Error;
 use super::guard::Guarded;
-use super::memory::Memory;
+use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
 use super::{activity_definition, orchestration, orchestration_definition};
@@ -36,6 +37,10 @@ use crate::config::{Scope, Settings};
 use crate::provider::job::JobProvider;
 use crate::provider::job::cache::{Facts, Index};
 
+/// How long reconciles that are under way may take to end at a shutdown: less than the 30 s that Kubernetes gives a
+/// pod. Whatever is given up then is found again by whoever comes next.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
 /// Turns true when the controllers are to stop.
 pub type Shutdown = watch::Receiver<bool>;
 
@@ -44,6 +49,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let (activities, activity_writer) = reflector::store();
     let (definitions, definition_writer) = reflector::store();
     let (orchestrations, orchestration_writer) = reflector::store();
+    let (listed, activities_listed) = watch::channel(false);
     let (wake_definitions, definitions_woken) = unbounded();
     let (wake_orchestrations, orchestrations_woken) = unbounded();
 
@@ -53,10 +59,15 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         clock,
         reporter: Reporter::new(client.clone(), settings.instance.clone()),
         jobs: Arc::new(JobProvider::new(client.clone())),
-        definitions: Definitions { activities: activities.clone(), orchestrations: definitions.clone() },
+        definitions: Definitions {
+            activities: activities.clone(),
+            orchestrations: definitions.clone(),
+            activities_listed,
+        },
         orchestrations: orchestrations.clone(),
         revisions: Revisions::new(handle),
         memory: Memory::default(),
+        written: Written::default(),
         backoff: Backoff::default(),
         settings,
     });
@@ -64,13 +75,20 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let activity_events = tap(&context, activity_writer, {
         let context = Arc::clone(&context);
         move |event: &Event<Guarded<ActivityDefinition>>| {
-            let (Event::Apply(changed) | Event::InitApply(changed) | Event::Delete(changed)) = event else {
-                return;
+            let users = match event {
+                Event::Apply(changed) | Event::Delete(changed) => {
+                    let namespace = changed.namespace().unwrap_or_default();
+                    orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any())
+                }
+                // The store changes as a whole, and what it no longer holds is not told.
+                Event::InitDone => {
+                    listed.send_replace(true);
+                    let all = context.definitions.orchestrations.state();
+                    all.iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+                }
+                Event::Init | Event::InitApply(_) => return,
             };
-            let namespace = changed.namespace().unwrap_or_default();
-            for user in
-                orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any())
-            {
+            for user in users {
                 let _ = wake_definitions.unbounded_send(user);
             }
         }
@@ -78,6 +96,9 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let definition_events = tap(&context, definition_writer, {
         let (context, wake) = (Arc::clone(&context), wake_orchestrations.clone());
         move |event: &Event<Guarded<OrchestrationDefinition>>| {
+            if let Event::Delete(gone) = event {
+                context.written.definitions.forget(&gone.uid().unwrap_or_default());
+            }
             let (Event::Apply(changed) | Event::InitApply(changed)) = event else { return };
             for waiting in orchestration::waiting_for(
                 &context,
@@ -130,14 +151,23 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     // future, however it ends.
     let _watches: JoinSet<()> = [jobs, pods].into_iter().collect();
     let mut controllers: JoinSet<()> = [activities, definitions, orchestrations].into_iter().collect();
-    while controllers.join_next().await.is_some() {}
+    let ended = async { while controllers.join_next().await.is_some() {} };
+    let mut stop = shutdown.clone();
+    let overdue = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        () = ended => {}
+        () = overdue => tracing::warn!("calls to the server are still under way, they are given up"),
+    }
 }
 
 /// Orchestrations are looked at only once all caches are filled: what is missing then is missing indeed.
 async fn when_filled(object: Arc<Guarded<Orchestration>>, context: Arc<Context>) -> Result<Action, Error> {
     context.jobs.jobs.wait_until_filled().await;
     context.jobs.pods.wait_until_filled().await;
-    context.definitions.activities.wait_until_ready().await.map_err(|_| Error::NotReady)?;
+    context.definitions.wait_until_listed().await?;
     orchestration::reconcile(object, context).await
 }
 

@@ -1,5 +1,16 @@
 //! The integration tests: one binary, so that they are linked once.
 
+// A test may stop at the first surprise, and helpers read better when they take what a test writes down.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used
+)]
+
 #[path = "../support/support.rs"]
 mod support;
 

@@ -31,7 +31,8 @@ impl Planner<'_> {
                     self.running(activity, at, None, None, None);
                 }
                 Attempt::Waiting { since, reason, message } => {
-                    if reason.is_none() {
+                    // Once its Job is gone nothing tells of the end of a pod.
+                    if reason.as_deref().is_none_or(|reason| reason == FailureReason::JobVanished.as_str()) {
                         let explained = since.saturating_add(UNEXPLAINED).unwrap_or(Timestamp::MAX);
                         let again = self.now.saturating_add(UNSEEN).unwrap_or(Timestamp::MAX);
                         self.wake(if explained > self.now { explained } else { again });
