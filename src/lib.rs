@@ -32,6 +32,9 @@
 //! * A finished status never changes; the API server enforces it.
 //! * One bad object never stops the others.
 
+// Test helpers read better when they take what a test writes down.
+#![cfg_attr(test, allow(clippy::needless_pass_by_value))]
+
 pub mod api;
 pub mod app;
 pub mod cli;

@@ -34,7 +34,10 @@ struct Verdict {
 }
 
 /// Proves one ActivityDefinition.
-pub async fn reconcile(guarded: Arc<Guarded<ActivityDefinition>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<ActivityDefinition>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     if guarded.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
@@ -49,7 +52,8 @@ pub async fn reconcile(guarded: Arc<Guarded<ActivityDefinition>>, context: Arc<C
         }
     };
     let generation = guarded.meta().generation;
-    let mut statements = vec![Statement::new("Ready", verdict.ready, verdict.reason.clone(), verdict.message.clone())];
+    let mut statements =
+        vec![Statement::new("Ready", verdict.ready, verdict.reason.clone(), verdict.message.clone())];
     if verdict.stalled {
         statements.push(Statement::new("Stalled", Some(true), verdict.reason, verdict.message));
     }
@@ -87,7 +91,9 @@ async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
         Proof::Unknown(message) => Verdict {
             ready: None,
             reason: "NotProven".to_owned(),
-            message: format!("the API server could not say whether it accepts Jobs of this template: {message}"),
+            message: format!(
+                "the API server could not say whether it accepts Jobs of this template: {message}"
+            ),
             stalled: false,
             again: Some(UNKNOWN),
         },

@@ -57,24 +57,35 @@ pub async fn observe(
             }
             Some(Issue::Refused { since, retry_at, reason, message }) => {
                 let (reason, message) = (reason.clone(), message.clone());
-                attempts.insert(index, Attempt::Refused { since: *since, retry_at: *retry_at, reason, message });
+                attempts
+                    .insert(index, Attempt::Refused { since: *since, retry_at: *retry_at, reason, message });
                 continue;
             }
             Some(Issue::Requested { at }) => Some(*at),
             None => None,
         };
         let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
-        let fatal = job_template(pinned, index).and_then(|job| job.exit_codes.as_ref()).map(|codes| codes.fatal.as_slice());
+        let fatal = job_template(pinned, index)
+            .and_then(|job| job.exit_codes.as_ref())
+            .map(|codes| codes.fatal.as_slice());
         let look = Look {
             namespace: &namespace,
             uid: &uid,
             job: &child_name(&name, &uid, &activity.id, attempt),
             recorded: state == ActivityState::Running,
             requested_at,
-            expectation: Expectation { outputs_matter: activity.outputs_are_read, fatal: fatal.unwrap_or_default() },
+            expectation: Expectation {
+                outputs_matter: activity.outputs_are_read,
+                fatal: fatal.unwrap_or_default(),
+            },
             now,
         };
-        let seen = context.jobs.observe(&look).await?;
+        let mut seen = context.jobs.observe(&look).await?;
+        let is_unfinished =
+            matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
+        if is_unfinished && run.stops.contains(&index) {
+            seen = Attempt::Stopping;
+        }
         if seen != Attempt::Absent {
             attempts.insert(index, seen);
         }
@@ -92,10 +103,16 @@ pub async fn apply(
 ) -> Result<(), Error> {
     let now = context.clock.now();
     // Boxed before they become a stream: the compiler cannot see that a closure over references is Send.
-    let acts: Vec<BoxFuture<'_, Result<Done, Error>>> =
-        effects.iter().map(|effect| carry_out(context, orchestration, pinned, run, effect, now).boxed()).collect();
+    let acts: Vec<BoxFuture<'_, Result<Done, Error>>> = effects
+        .iter()
+        .map(|effect| carry_out(context, orchestration, pinned, run, effect, now).boxed())
+        .collect();
     let done: Vec<Done> = stream::iter(acts).buffered(PARALLEL_REQUESTS).try_collect().await?;
     run.issues.extend(done.into_iter().flatten());
+    run.stops.extend(effects.iter().filter_map(|effect| match effect {
+        Effect::Stop { activity, .. } => Some(*activity),
+        Effect::Start { .. } => None,
+    }));
     Ok(())
 }
 
@@ -120,7 +137,8 @@ async fn carry_out(
         Effect::Start { inputs, .. } => inputs,
     };
     let Some(template) = job_template(pinned, *activity) else {
-        let message = format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
+        let message =
+            format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
         return Ok(Some((*activity, failed(FailureReason::InvalidJobTemplate, message))));
     };
     let body = build(&JobRequest {

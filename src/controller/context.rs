@@ -10,7 +10,7 @@ use kube::runtime::reflector::Store;
 use super::backoff::Backoff;
 use super::definitions::Definitions;
 use super::guard::Guarded;
-use super::memory::Memory;
+use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
 use crate::api::Orchestration;
@@ -39,6 +39,8 @@ pub struct Context {
     pub revisions: Revisions,
     /// Our own acts that the caches do not show yet.
     pub memory: Memory,
+    /// Definitions as we last wrote them.
+    pub written: Written,
     /// Pauses after failures.
     pub backoff: Backoff,
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::sync::watch;
 
+use super::error::Error;
 use super::guard::Guarded;
 use crate::api::{ActivityDefinition, ActivityDefinitionSpec, OrchestrationDefinition};
 use crate::engine::condition;
@@ -21,6 +23,8 @@ pub struct Definitions {
     pub activities: Store<Guarded<ActivityDefinition>>,
     /// Orchestration types.
     pub orchestrations: Store<Guarded<OrchestrationDefinition>>,
+    /// Turns true when the first list of activity types is complete.
+    pub activities_listed: watch::Receiver<bool>,
 }
 
 /// A definition that compiles, with the revision that it comes to.
@@ -35,6 +39,14 @@ pub struct Resolved {
 }
 
 impl Definitions {
+    /// Waits until the first list of activity types is complete: before, every type would be missing.
+    ///
+    /// Not `Store::wait_until_ready`: in kube 5.0 all who wait share one receiver, which wakes only the last of them
+    /// to be polled, and the others wait for ever.
+    pub async fn wait_until_listed(&self) -> Result<(), Error> {
+        self.activities_listed.clone().wait_for(|listed| *listed).await.map(|_| ()).map_err(|_| Error::NotReady)
+    }
+
     /// What is known of an activity type in a namespace.
     #[must_use]
     pub fn type_state(&self, namespace: &str, type_: &str) -> TypeState {
@@ -63,7 +75,11 @@ impl Definitions {
     }
 
     /// An activity type, or why it cannot be used; nothing if there is none.
-    fn activity(&self, namespace: &str, type_: &str) -> Option<Result<Versioned<ActivityDefinitionSpec>, String>> {
+    fn activity(
+        &self,
+        namespace: &str,
+        type_: &str,
+    ) -> Option<Result<Versioned<ActivityDefinitionSpec>, String>> {
         let found = self.activities.get(&ObjectRef::new(type_).within(namespace))?;
         let object = match &found.content {
             Ok(object) => object,

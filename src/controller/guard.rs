@@ -57,7 +57,8 @@ impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
             }
             Err(error) => {
                 let message = error.to_string();
-                let status = shell.status.and_then(|status| serde_json::from_str::<StatusShell>(status.get()).ok());
+                let status =
+                    shell.status.and_then(|status| serde_json::from_str::<StatusShell>(status.get()).ok());
                 Err(Unreadable {
                     too_deep: message.contains("recursion limit"),
                     message,

@@ -3,14 +3,15 @@
 //! Responsible for: the last status that was written, and the starts that were asked for, per Orchestration. Must
 //! never: be needed for safety across a restart; the world is observed again then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
-use crate::api::Orchestration;
+use super::guard::Guarded;
+use crate::api::{Orchestration, OrchestrationDefinition};
 use crate::engine::observe::Outcome;
 
 /// What is known of all Orchestrations, by uid.
@@ -28,6 +29,51 @@ pub struct Run {
     pub last_write: Option<Instant>,
     /// What became of the starts that are not in a stored status yet, by activity index.
     pub issues: HashMap<usize, Issue>,
+    /// The activities whose stop was asked for; asking again changes nothing.
+    pub stops: HashSet<usize>,
+}
+
+/// Objects of other kinds as we last wrote them.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// OrchestrationDefinitions.
+    pub definitions: Latest<OrchestrationDefinition>,
+}
+
+/// Objects of one kind as we last wrote them, by uid, until the cache shows as much.
+#[derive(Debug)]
+pub struct Latest<K>(Mutex<HashMap<String, Arc<Guarded<K>>>>);
+
+impl<K> Default for Latest<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Latest<K> {
+    /// The newest version known: the cached one, or the one that we wrote last.
+    pub fn newest(&self, cached: Arc<Guarded<K>>) -> Arc<Guarded<K>> {
+        let uid = cached.uid().unwrap_or_default();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get(&uid) {
+            if is_newer(own.as_ref(), cached.as_ref()) {
+                return Arc::clone(own);
+            }
+            all.remove(&uid);
+        }
+        cached
+    }
+
+    /// Remembers an object as the server answered our write of it.
+    pub fn keep(&self, written: Guarded<K>) {
+        let uid = written.uid().unwrap_or_default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, Arc::new(written));
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
 }
 
 /// What became of a start.
@@ -72,7 +118,7 @@ impl Run {
     #[must_use]
     pub fn newest(&self, cached: &Orchestration) -> Arc<Orchestration> {
         match &self.latest {
-            Some(own) if is_newer(own, cached) => Arc::clone(own),
+            Some(own) if is_newer(own.as_ref(), cached) => Arc::clone(own),
             _ => Arc::new(cached.clone()),
         }
     }
@@ -81,8 +127,8 @@ impl Run {
 /// Whether an object has a later resourceVersion than another. Resource versions of one kind are comparable decimal
 /// numbers (KEP-5504, stable in Kubernetes 1.35).
 #[must_use]
-pub fn is_newer(one: &Orchestration, other: &Orchestration) -> bool {
-    let version = |object: &Orchestration| object.resource_version().unwrap_or_default();
+pub fn is_newer<K: ResourceExt>(one: &K, other: &K) -> bool {
+    let version = |object: &K| object.resource_version().unwrap_or_default();
     let (one, other) = (version(one), version(other));
     (one.len(), one) > (other.len(), other)
 }
@@ -92,7 +138,10 @@ mod tests {
     use super::*;
 
     fn at(version: &str) -> Orchestration {
-        serde_json::from_value(serde_json::json!({"metadata": {"resourceVersion": version}, "spec": {"type": "t"}})).unwrap()
+        serde_json::from_value(
+            serde_json::json!({"metadata": {"resourceVersion": version}, "spec": {"type": "t"}}),
+        )
+        .unwrap()
     }
 
     #[test]

@@ -11,22 +11,22 @@ use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::apply::{apply, observe};
 use super::context::Context;
 use super::error::Error;
-use super::guard::{Guarded, Unreadable};
+use super::guard::Guarded;
 use super::memory::Run;
 use super::status::write;
-use crate::api::{Orchestration, OrchestrationDefinition};
+use crate::api::Orchestration;
 use crate::client::bounded;
-use crate::engine::acceptance::{self, Decision, Definition};
-use crate::engine::condition::{self, Statement};
 use crate::engine::plan::{Plan, Situation, Urgency, plan};
 use crate::engine::revision::Pinned;
 use crate::engine::status::StatusUpdate;
+
+mod accepting;
+mod poison;
 
 /// Shortest time between two status writes that nobody waits for. The Job controller takes about a second from the end
 /// of a pod to the end of its Job, so that start and end of a short activity travel together.
@@ -46,7 +46,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     }
     let cached = match &guarded.content {
         Ok(cached) => cached,
-        Err(unreadable) => return poison(&guarded, unreadable, &context).await,
+        Err(unreadable) => return poison::tell(&guarded, unreadable, &context).await,
     };
     if is_told(cached) {
         context.memory.forget(&uid);
@@ -89,15 +89,16 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
         return generation_only(context, run, current).await;
     }
     let Some(revision) = status.and_then(|status| status.revision.as_deref()) else {
-        return accept(context, run, current).await;
+        return accepting::accept(context, run, current).await;
     };
     let pinned = match context.revisions.get(&namespace, revision).await? {
         Ok(pinned) => pinned,
-        Err(why) => return unpinned(context, run, current, why).await,
+        Err(why) => return accepting::unpinned(context, run, current, why).await,
     };
     let now = context.clock.now();
     let observed = observe(context, current, &pinned, run, now).await?;
-    let planned = plan(&Situation { compiled: &pinned.compiled, orchestration: current, observed: &observed, now });
+    let planned =
+        plan(&Situation { compiled: &pinned.compiled, orchestration: current, observed: &observed, now });
     if planned.effects.is_empty() {
         return record(context, run, current, &pinned, planned).await;
     }
@@ -126,7 +127,10 @@ async fn freshen(
     let fresh = read.map_err(|source| Error::Read { what: "the Orchestration", source })?;
     if fresh.uid() != current.uid() || fresh.meta().deletion_timestamp.is_some() {
         let gone = kube::core::Status { code: 404, reason: "NotFound".to_owned(), ..Default::default() };
-        return Err(Error::Write { what: "an Orchestration that is gone", source: kube::Error::Api(gone.boxed()) });
+        return Err(Error::Write {
+            what: "an Orchestration that is gone",
+            source: kube::Error::Api(gone.boxed()),
+        });
     }
     let Ok(fresh) = fresh.content else { return Err(Error::NotReady) };
     let fresh = Arc::new(fresh);
@@ -153,10 +157,10 @@ async fn record(
         return Ok(Next::Wait(wait));
     }
     let newer = write_status(context, run, current, patch).await?;
-    for notice_about in planned.update.activities.keys() {
+    for activity in planned.update.activities.keys() {
         // What is stored need not be remembered.
-        if let Some(index) = pinned.compiled.index.get(notice_about) {
-            forget_stored(run, &newer, notice_about, *index);
+        if let Some(index) = pinned.compiled.index.get(activity) {
+            forget_stored(run, &newer, activity, *index);
         }
     }
     context.reporter.tell(&newer, &pinned.compiled, &planned.notices).await;
@@ -189,79 +193,12 @@ async fn write_status(
     Ok(newer)
 }
 
-async fn accept(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -> Result<Next, Error> {
-    let namespace = current.namespace().unwrap_or_default();
-    let type_ = current.spec.type_.as_str();
-    // One quorum read: a definition and a run that are applied together arrive on separate watches.
-    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
-    let found = bounded(api.get_opt(type_)).await;
-    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
-    let now = context.clock.now();
-    let decision = match found.map(|found| usable(context, found)) {
-        None => acceptance::decide(current, &Definition::NotFound, now),
-        Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
-        Some(Ok((active, resolved))) => {
-            let (compiled, revision) = (resolved.compiled.clone(), resolved.name.clone());
-            if active {
-                context.revisions.store(&namespace, type_, resolved).await?;
-            }
-            acceptance::decide(current, &Definition::Ready { revision: &revision, compiled: &compiled, active }, now)
-        }
-    };
-    settle(context, run, current, decision).await
-}
-
-/// The definition, if it is ready and the caches show the same of it as its own status.
-fn usable(
-    context: &Context,
-    found: Guarded<OrchestrationDefinition>,
-) -> Result<(bool, super::definitions::Resolved), String> {
-    let definition = found.content.map_err(|unreadable| unreadable.message)?;
-    let status = definition.status.clone().unwrap_or_default();
-    let not_seen = || "its newest version has not been checked yet".to_owned();
-    if status.observed_generation != definition.metadata.generation {
-        return Err(not_seen());
-    }
-    if !condition::is_true(&status.conditions, "Ready") {
-        let ready = condition::find(&status.conditions, "Ready");
-        return Err(ready.map_or_else(not_seen, |ready| format!("{}: {}", ready.reason, ready.message)));
-    }
-    let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
-    if status.revision.as_deref() != Some(resolved.name.as_str()) {
-        return Err(not_seen());
-    }
-    Ok((definition.spec.active, resolved))
-}
-
-/// The revision is gone or of another version: nothing can be done, but the Orchestration still ends.
-async fn unpinned(context: &Context, run: &mut Run, current: &Arc<Orchestration>, why: String) -> Result<Next, Error> {
-    let decision = acceptance::decide(current, &Definition::NotReady(why), context.clock.now());
-    settle(context, run, current, decision).await
-}
-
-async fn settle(
+/// A finished Orchestration whose spec was edited: only the generation that its status speaks of follows.
+async fn generation_only(
     context: &Context,
     run: &mut Run,
     current: &Arc<Orchestration>,
-    decision: Decision,
 ) -> Result<Next, Error> {
-    let now = context.clock.now();
-    let wait = decision.wake_at.map_or(LONGEST_WAIT, |at| until(at, now)).min(Duration::from_secs(30));
-    let Some(patch) = decision.update.merge_patch(&current.status.clone().unwrap_or_default()) else {
-        return Ok(Next::Wait(wait));
-    };
-    let newer = write_status(context, run, current, patch).await?;
-    if decision.accepted {
-        return Ok(Next::Again(newer));
-    }
-    if let Some(stalled) = condition::find(&decision.update.summary.conditions, "Stalled") {
-        context.reporter.refused(&newer, &stalled.reason, &stalled.message).await;
-    }
-    Ok(if is_told(&newer) { Next::Again(newer) } else { Next::Wait(wait) })
-}
-
-/// A finished Orchestration whose spec was edited: only the generation that its status speaks of follows.
-async fn generation_only(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -> Result<Next, Error> {
     let previous = current.status.clone().unwrap_or_default();
     let mut summary = crate::engine::status::summary(&previous);
     summary.observed_generation = current.metadata.generation;
@@ -272,43 +209,6 @@ async fn generation_only(context: &Context, run: &mut Run, current: &Arc<Orchest
     }
 }
 
-/// An object that cannot be read. It is told once; one that no version could read has failed.
-async fn poison(
-    guarded: &Guarded<Orchestration>,
-    unreadable: &Unreadable,
-    context: &Context,
-) -> Result<Action, Error> {
-    let generation = guarded.meta().generation;
-    if unreadable.observed_generation == generation {
-        return Ok(Action::await_change());
-    }
-    let now = context.clock.now();
-    let (reason, message) = if unreadable.too_deep {
-        ("InputTooDeep", "the object is nested deeper than 128 levels".to_owned())
-    } else {
-        ("Unreadable", format!("the object cannot be read: {}", unreadable.message))
-    };
-    let mut finished = json!({});
-    let mut statements = vec![Statement::new("Accepted", Some(false), reason, message.clone())];
-    if unreadable.too_deep {
-        finished = json!({"state": "Failed", "completionTime": condition::stamp(now)});
-        statements.push(Statement::new("Stalled", Some(true), reason, message.clone()));
-        statements.push(Statement::new("Succeeded", Some(false), reason, message.clone()));
-        statements.push(Statement::new("Finished", Some(true), reason, message));
-    } else {
-        statements.push(Statement::new("Succeeded", None, reason, message));
-    }
-    let mut status = json!({
-        "observedGeneration": generation,
-        "conditions": condition::state(&[], generation, now, statements),
-    });
-    if let (Some(status), Some(finished)) = (status.as_object_mut(), finished.as_object_mut()) {
-        status.append(finished);
-    }
-    write::<Orchestration>(&context.client.0, guarded, json!({ "status": status })).await?;
-    Ok(Action::await_change())
-}
-
 fn until(at: Timestamp, now: Timestamp) -> Duration {
     // A little later rather than a little earlier: a wake-up before its time would find nothing to do.
     Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
@@ -316,13 +216,25 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 
 /// The Orchestrations that may wait for a definition.
 #[must_use]
-pub fn waiting_for(context: &Context, namespace: &str, definition: &str) -> Vec<ObjectRef<Guarded<Orchestration>>> {
+pub fn waiting_for(
+    context: &Context,
+    namespace: &str,
+    definition: &str,
+) -> Vec<ObjectRef<Guarded<Orchestration>>> {
     let waits = |guarded: &Guarded<Orchestration>| {
         guarded.namespace().as_deref() == Some(namespace)
             && guarded.content.as_ref().is_ok_and(|orchestration| {
                 orchestration.spec.type_ == definition
-                    && orchestration.status.as_ref().is_none_or(|s| s.revision.is_none() && s.completion_time.is_none())
+                    && orchestration
+                        .status
+                        .as_ref()
+                        .is_none_or(|s| s.revision.is_none() && s.completion_time.is_none())
             })
     };
-    context.orchestrations.state_filter(waits).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+    context
+        .orchestrations
+        .state_filter(waits)
+        .iter()
+        .map(|found| ObjectRef::from_obj(found.as_ref()))
+        .collect()
 }

@@ -25,13 +25,20 @@ use crate::engine::status::difference;
 const MAX_REVISION_BYTES: usize = 1_000_000;
 
 /// Compiles one OrchestrationDefinition.
-pub async fn reconcile(guarded: Arc<Guarded<OrchestrationDefinition>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(
+    guarded: Arc<Guarded<OrchestrationDefinition>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
     if guarded.meta().deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    // Before the first list is complete every type would be missing.
-    context.definitions.activities.wait_until_ready().await.map_err(|_| Error::NotReady)?;
-    let mut next = OrchestrationDefinitionStatus { observed_generation: guarded.meta().generation, ..Default::default() };
+    context.definitions.wait_until_listed().await?;
+    // Two activity types that become Ready one after the other wake us before the cache shows our last write.
+    let guarded = context.written.definitions.newest(guarded);
+    let mut next = OrchestrationDefinitionStatus {
+        observed_generation: guarded.meta().generation,
+        ..Default::default()
+    };
     let (previous, statements) = match &guarded.content {
         Ok(definition) => {
             let statements = match resolve(&context.definitions, definition, &mut next) {
@@ -51,7 +58,9 @@ pub async fn reconcile(guarded: Arc<Guarded<OrchestrationDefinition>>, context: 
     next.conditions =
         condition::state(&previous.conditions, next.observed_generation, context.clock.now(), statements);
     if let Some(patch) = difference(&json!(previous), &json!(next)) {
-        write::<OrchestrationDefinition>(&context.client.0, guarded.as_ref(), json!({ "status": patch })).await?;
+        let patch = json!({ "status": patch });
+        let written = write::<OrchestrationDefinition>(&context.client.0, guarded.as_ref(), patch).await?;
+        context.written.definitions.keep(written);
     }
     Ok(Action::await_change())
 }
@@ -103,12 +112,21 @@ fn stalled(reason: &str, message: String) -> Vec<Statement> {
 
 /// The definitions that name an activity type.
 #[must_use]
-pub fn users_of(definitions: &Definitions, namespace: &str, type_: &str) -> Vec<ObjectRef<Guarded<OrchestrationDefinition>>> {
+pub fn users_of(
+    definitions: &Definitions,
+    namespace: &str,
+    type_: &str,
+) -> Vec<ObjectRef<Guarded<OrchestrationDefinition>>> {
     let uses = |guarded: &Guarded<OrchestrationDefinition>| {
         guarded.namespace().as_deref() == Some(namespace)
             && guarded.content.as_ref().is_ok_and(|definition| {
                 definition.spec.activities.iter().any(|activity| activity.type_ == type_)
             })
     };
-    definitions.orchestrations.state_filter(uses).iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+    definitions
+        .orchestrations
+        .state_filter(uses)
+        .iter()
+        .map(|found| ObjectRef::from_obj(found.as_ref()))
+        .collect()
 }

@@ -36,15 +36,22 @@ impl Reporter {
     /// Tells what happened to an Orchestration.
     pub async fn tell(&self, orchestration: &Orchestration, compiled: &Compiled, notices: &[Notice]) {
         for notice in notices {
-            let id = |activity: usize| compiled.activities.get(activity).map_or("", |activity| activity.id.as_str());
+            let id = |activity: usize| {
+                compiled.activities.get(activity).map_or("", |activity| activity.id.as_str())
+            };
             // Repeats are merged by reason and action, and the first note stays: the action tells activities apart.
             let (type_, reason, action, note) = match notice {
                 Notice::Started => {
-                    let note = format!("runs {} activities in {} tiers", compiled.activities.len(), compiled.tiers.len());
+                    let note = format!(
+                        "runs {} activities in {} tiers",
+                        compiled.activities.len(),
+                        compiled.tiers.len()
+                    );
                     (EventType::Normal, "Started".to_owned(), "Start".to_owned(), note)
                 }
                 Notice::ActivityFailed { activity, attempt, reason, message } => {
-                    let note = format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
+                    let note =
+                        format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
                     (EventType::Warning, "ActivityFailed".to_owned(), format!("Run {}", id(*activity)), note)
                 }
                 Notice::Finished { succeeded: true, reason, message } => {
@@ -52,7 +59,8 @@ impl Reporter {
                 }
                 Notice::Finished { succeeded: false, reason, message } => {
                     // The reason of an activity's failure has its own Event; this one tells of the whole.
-                    let reason = if reason == "ActivityFailed" { "Failed".to_owned() } else { reason.clone() };
+                    let reason =
+                        if reason == "ActivityFailed" { "Failed".to_owned() } else { reason.clone() };
                     (EventType::Warning, reason, "Finish".to_owned(), message.clone())
                 }
                 Notice::IllegalTransition { activity, from, to } => {
@@ -70,7 +78,14 @@ impl Reporter {
         self.publish(orchestration, EventType::Warning, reason, "Accept".to_owned(), message).await;
     }
 
-    async fn publish(&self, about: &Orchestration, type_: EventType, reason: String, action: String, note: String) {
+    async fn publish(
+        &self,
+        about: &Orchestration,
+        type_: EventType,
+        reason: String,
+        action: String,
+        note: String,
+    ) {
         let event = Event { type_, reason, note: Some(cut(note, MAX_NOTE)), action, secondary: None };
         if let Err(error) = bounded(self.recorder.publish(&event, &about.object_ref(&()))).await {
             tracing::debug!(%error, "cannot publish an Event");

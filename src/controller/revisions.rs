@@ -37,7 +37,12 @@ impl Revisions {
     }
 
     /// Stores a revision, unless it is known to be stored.
-    pub async fn store(&self, namespace: &str, definition: &str, resolved: Resolved) -> Result<Arc<Pinned>, Error> {
+    pub async fn store(
+        &self,
+        namespace: &str,
+        definition: &str,
+        resolved: Resolved,
+    ) -> Result<Arc<Pinned>, Error> {
         if let Some(pinned) = self.cached(namespace, &resolved.name) {
             return Ok(pinned);
         }
@@ -58,7 +63,8 @@ impl Revisions {
             data: RawExtension(resolved.revision.to_data()),
             revision: Some(resolved.revision.definition.generation),
         };
-        let parameters = PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
+        let parameters =
+            PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
         match bounded(self.api(namespace).create(&parameters, &object)).await {
             Ok(_) => {}
             // The name follows from the content, so that the one that exists is this one.
@@ -66,7 +72,11 @@ impl Revisions {
             Err(source) => return Err(Error::Write { what: "the ControllerRevision", source }),
         }
         let Resolved { compiled, revision, name } = resolved;
-        let types = revision.activity_definitions.into_iter().map(|(type_, versioned)| (type_, versioned.spec)).collect();
+        let types = revision
+            .activity_definitions
+            .into_iter()
+            .map(|(type_, versioned)| (type_, versioned.spec))
+            .collect();
         Ok(self.keep(namespace, Pinned { name, compiled, types }))
     }
 

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::future::BoxFuture;
@@ -19,13 +20,14 @@ use kube::runtime::{Controller, WatchStreamExt, predicates};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::backoff::Backoff;
 use super::context::{ClientHandle, Context};
 use super::definitions::Definitions;
 use super::error::Error;
 use super::guard::Guarded;
-use super::memory::Memory;
+use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
 use super::{activity_definition, orchestration, orchestration_definition};
@@ -35,6 +37,10 @@ use crate::config::{Scope, Settings};
 use crate::provider::job::JobProvider;
 use crate::provider::job::cache::{Facts, Index};
 
+/// How long reconciles that are under way may take to end at a shutdown: less than the 30 s that Kubernetes gives a
+/// pod. Whatever is given up then is found again by whoever comes next.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
 /// Turns true when the controllers are to stop.
 pub type Shutdown = watch::Receiver<bool>;
 
@@ -43,6 +49,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let (activities, activity_writer) = reflector::store();
     let (definitions, definition_writer) = reflector::store();
     let (orchestrations, orchestration_writer) = reflector::store();
+    let (listed, activities_listed) = watch::channel(false);
     let (wake_definitions, definitions_woken) = unbounded();
     let (wake_orchestrations, orchestrations_woken) = unbounded();
 
@@ -52,10 +59,15 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         clock,
         reporter: Reporter::new(client.clone(), settings.instance.clone()),
         jobs: Arc::new(JobProvider::new(client.clone())),
-        definitions: Definitions { activities: activities.clone(), orchestrations: definitions.clone() },
+        definitions: Definitions {
+            activities: activities.clone(),
+            orchestrations: definitions.clone(),
+            activities_listed,
+        },
         orchestrations: orchestrations.clone(),
         revisions: Revisions::new(handle),
         memory: Memory::default(),
+        written: Written::default(),
         backoff: Backoff::default(),
         settings,
     });
@@ -63,9 +75,20 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let activity_events = tap(&context, activity_writer, {
         let context = Arc::clone(&context);
         move |event: &Event<Guarded<ActivityDefinition>>| {
-            let (Event::Apply(changed) | Event::InitApply(changed) | Event::Delete(changed)) = event else { return };
-            let namespace = changed.namespace().unwrap_or_default();
-            for user in orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any()) {
+            let users = match event {
+                Event::Apply(changed) | Event::Delete(changed) => {
+                    let namespace = changed.namespace().unwrap_or_default();
+                    orchestration_definition::users_of(&context.definitions, &namespace, &changed.name_any())
+                }
+                // The store changes as a whole, and what it no longer holds is not told.
+                Event::InitDone => {
+                    listed.send_replace(true);
+                    let all = context.definitions.orchestrations.state();
+                    all.iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
+                }
+                Event::Init | Event::InitApply(_) => return,
+            };
+            for user in users {
                 let _ = wake_definitions.unbounded_send(user);
             }
         }
@@ -73,8 +96,15 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let definition_events = tap(&context, definition_writer, {
         let (context, wake) = (Arc::clone(&context), wake_orchestrations.clone());
         move |event: &Event<Guarded<OrchestrationDefinition>>| {
+            if let Event::Delete(gone) = event {
+                context.written.definitions.forget(&gone.uid().unwrap_or_default());
+            }
             let (Event::Apply(changed) | Event::InitApply(changed)) = event else { return };
-            for waiting in orchestration::waiting_for(&context, &changed.namespace().unwrap_or_default(), &changed.name_any()) {
+            for waiting in orchestration::waiting_for(
+                &context,
+                &changed.namespace().unwrap_or_default(),
+                &changed.name_any(),
+            ) {
                 let _ = wake.unbounded_send(waiting);
             }
         }
@@ -92,25 +122,52 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
 
     let jobs = children(&context, |context| &context.jobs.jobs, wake_orchestrations.clone());
     let pods = children(&context, |context| &context.jobs.pods, wake_orchestrations);
-    let activities =
-        controller(&context, activity_events, activities, future::pending().into_stream(), &shutdown, activity_definition::reconcile);
-    let definitions =
-        controller(&context, definition_events, definitions, definitions_woken, &shutdown, orchestration_definition::reconcile);
-    let orchestrations =
-        controller(&context, orchestration_events, orchestrations, orchestrations_woken, &shutdown, when_filled);
+    let activities = controller(
+        &context,
+        activity_events,
+        activities,
+        future::pending().into_stream(),
+        &shutdown,
+        activity_definition::reconcile,
+    );
+    let definitions = controller(
+        &context,
+        definition_events,
+        definitions,
+        definitions_woken,
+        &shutdown,
+        orchestration_definition::reconcile,
+    );
+    let orchestrations = controller(
+        &context,
+        orchestration_events,
+        orchestrations,
+        orchestrations_woken,
+        &shutdown,
+        when_filled,
+    );
 
-    // Each task of its own: a slow reconcile of one kind never holds up another kind's watch.
-    let controllers = future::join_all([activities, definitions, orchestrations].map(tokio::spawn));
-    let watches = [jobs, pods].map(tokio::spawn);
-    controllers.await;
-    watches.iter().for_each(tokio::task::JoinHandle::abort);
+    // Each task of its own: a slow reconcile of one kind never holds up another kind's watch. None outlives this
+    // future, however it ends.
+    let _watches: JoinSet<()> = [jobs, pods].into_iter().collect();
+    let mut controllers: JoinSet<()> = [activities, definitions, orchestrations].into_iter().collect();
+    let ended = async { while controllers.join_next().await.is_some() {} };
+    let mut stop = shutdown.clone();
+    let overdue = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    tokio::select! {
+        () = ended => {}
+        () = overdue => tracing::warn!("calls to the server are still under way, they are given up"),
+    }
 }
 
 /// Orchestrations are looked at only once all caches are filled: what is missing then is missing indeed.
 async fn when_filled(object: Arc<Guarded<Orchestration>>, context: Arc<Context>) -> Result<Action, Error> {
     context.jobs.jobs.wait_until_filled().await;
     context.jobs.pods.wait_until_filled().await;
-    context.definitions.activities.wait_until_ready().await.map_err(|_| Error::NotReady)?;
+    context.definitions.wait_until_listed().await?;
     orchestration::reconcile(object, context).await
 }
 
@@ -121,7 +178,13 @@ fn tap<K>(
     seen: impl Fn(&Event<Guarded<K>>) + Send + 'static,
 ) -> impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
     watcher::watcher(scoped::<Guarded<K>>(context), watcher::Config::default())
         .default_backoff()
@@ -141,7 +204,12 @@ fn children<F>(
 ) -> BoxFuture<'static, ()>
 where
     F: Facts,
-    F::Object: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + 'static,
+    F::Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + 'static,
 {
     let context = Arc::clone(context);
     let config = watcher::Config::default().labels(&labels::children_selector());
@@ -171,7 +239,13 @@ fn controller<K, F>(
     reconcile: fn(Arc<Guarded<K>>, Arc<Context>) -> F,
 ) -> BoxFuture<'static, ()>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + Sync
+        + 'static,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
     ObjectRef<Guarded<K>>: Hash,
 {

@@ -44,8 +44,12 @@ pub struct Decision {
 /// creation.
 #[must_use]
 pub fn deadline(orchestration: &Orchestration, definition_seconds: i64) -> Timestamp {
-    let seconds = orchestration.spec.active_deadline_seconds.map_or(definition_seconds, |own| own.min(definition_seconds));
-    let created = orchestration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    let seconds = orchestration
+        .spec
+        .active_deadline_seconds
+        .map_or(definition_seconds, |own| own.min(definition_seconds));
+    let created =
+        orchestration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     created.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
@@ -59,7 +63,9 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             let message = format!("OrchestrationDefinition \"{type_}\" is not active");
             return refuse(orchestration, "DefinitionInactive", &message, now);
         }
-        Definition::Ready { revision, compiled, active: true } => return accept(orchestration, revision, compiled, now),
+        Definition::Ready { revision, compiled, active: true } => {
+            return accept(orchestration, revision, compiled, now);
+        }
         Definition::NotReady(why) => {
             ("DefinitionNotReady", format!("OrchestrationDefinition \"{type_}\" is not ready: {why}"))
         }
@@ -100,7 +106,9 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
     say(summary, orchestration, now, statements);
     for activity in &compiled.activities {
         let tier = u32::try_from(activity.tier).unwrap_or(u32::MAX);
-        update.activities.insert(activity.id.clone(), ActivityStatus { tier: Some(tier), ..Default::default() });
+        update
+            .activities
+            .insert(activity.id.clone(), ActivityStatus { tier: Some(tier), ..Default::default() });
     }
     Decision { update, accepted: true, wake_at: Some(now) }
 }
@@ -175,6 +183,9 @@ mod tests {
         assert!(succeeded.message.contains("\"t\" not found"), "{}", succeeded.message);
         assert_eq!(decision.update.summary.duration.as_deref(), Some("1m0s"));
         let decision = decide(&waiting, &Definition::NotReady("x".to_owned()), after(60));
-        assert_eq!(condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().reason, "DeadlineExceeded");
+        assert_eq!(
+            condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().reason,
+            "DeadlineExceeded"
+        );
     }
 }

@@ -20,7 +20,12 @@ pub struct Statement {
 
 impl Statement {
     /// A statement.
-    pub fn new(type_: &'static str, status: Option<bool>, reason: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(
+        type_: &'static str,
+        status: Option<bool>,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self { type_, status, reason: reason.into(), message: message.into() }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::graph::Graph;
 use super::path::{Path, Segment};
-use super::problem::{Problem, ProblemCode};
+use super::problem::{self, Problem, ProblemCode};
 use crate::api::orchestration_definition::{Execution, OrchestrationDefinitionSpec};
 
 mod inputs;
@@ -17,6 +17,9 @@ mod shorthand;
 pub const RESERVED_IDS: [&str; 4] = ["input", "run", "schedule", "activities"];
 /// Most dependencies that one activity lists.
 pub const MAX_DEPENDENCIES: usize = 1000;
+/// Problems among which similar names are looked for; a message shows hardly more. Without an end, one definition of
+/// nothing but mistakes would keep a controller busy for minutes.
+const MAX_SUGGESTIONS: usize = 100;
 
 /// What is known of an activity type when a definition is compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +100,9 @@ impl Compiled {
     /// The tiers as ids, as they stand in a status.
     #[must_use]
     pub fn tier_ids(&self) -> Vec<Vec<String>> {
-        let ids = |tier: &Vec<usize>| tier.iter().filter_map(|i| self.activities.get(*i)).map(|a| a.id.clone()).collect();
+        let ids = |tier: &Vec<usize>| {
+            tier.iter().filter_map(|i| self.activities.get(*i)).map(|a| a.id.clone()).collect()
+        };
         self.tiers.iter().map(ids).collect()
     }
 }
@@ -128,7 +133,8 @@ pub fn compile(
 
     let mut activities = Vec::with_capacity(spec.activities.len());
     for (at, activity) in spec.activities.iter().enumerate() {
-        let scope = inputs::Scope { index: &index, names: &names, reader: Some(at), ancestors: ancestors.as_deref() };
+        let scope =
+            inputs::Scope { index: &index, names: &names, reader: Some(at), ancestors: ancestors.as_deref() };
         let bindings = inputs::of_activity(at, &activity.inputs, &scope, &mut found);
         activities.push(CompiledActivity {
             id: activity.id.clone(),
@@ -143,7 +149,8 @@ pub fn compile(
     let scope = inputs::Scope { index: &index, names: &names, reader: None, ancestors: None };
     let output = inputs::of_output(&spec.output, &scope, &mut found);
 
-    let read: BTreeSet<usize> = activities.iter().flat_map(|a| a.reads.clone()).chain(reads(&output)).collect();
+    let read: BTreeSet<usize> =
+        activities.iter().flat_map(|a| a.reads.clone()).chain(reads(&output)).collect();
     for (at, activity) in activities.iter_mut().enumerate() {
         activity.outputs_are_read = read.contains(&at);
     }
@@ -185,6 +192,11 @@ impl Findings {
 
     fn in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
         self.problems.push((Place::Output, Problem::new(code, format!("spec.output{field}"), message)));
+    }
+
+    /// What may have been meant by a name that does not exist.
+    fn suggestion<'a>(&self, wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
+        if self.problems.len() < MAX_SUGGESTIONS { problem::suggestion(wrong, names) } else { String::new() }
     }
 
     fn warn(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
@@ -240,7 +252,11 @@ fn cycle(graph: &Graph, stuck: &[usize], names: &[&str]) -> Problem {
     let mut cycle = graph.shortest_cycle(stuck);
     cycle.extend(cycle.first().copied());
     let shown: Vec<&str> = cycle.iter().filter_map(|node| names.get(*node).copied()).collect();
-    Problem::new(ProblemCode::CycleDetected, "spec.activities", format!("dependency cycle {}", shown.join(" -> ")))
+    Problem::new(
+        ProblemCode::CycleDetected,
+        "spec.activities",
+        format!("dependency cycle {}", shown.join(" -> ")),
+    )
 }
 
 fn reads(bindings: &[Binding]) -> BTreeSet<usize> {
@@ -270,7 +286,8 @@ fn split(path: &Path, activity: Option<usize>) -> (Root, Vec<Segment>) {
         Some(activity) => (Root::Activity(activity), path.rest().to_vec()),
         None if path.first() == "input" => (Root::Input, path.rest().to_vec()),
         None => {
-            let whole = std::iter::once(Segment::Key(path.first().to_owned())).chain(path.rest().iter().cloned());
+            let whole =
+                std::iter::once(Segment::Key(path.first().to_owned())).chain(path.rest().iter().cloned());
             (Root::Input, whole.collect())
         }
     }

@@ -95,7 +95,9 @@ impl Graph {
             for next in self.dependants(node) {
                 if *next == start {
                     let mut cycle = vec![node];
-                    while let Some(before) = cycle.last().and_then(|last| came_from.get(*last).copied().flatten()) {
+                    while let Some(before) =
+                        cycle.last().and_then(|last| came_from.get(*last).copied().flatten())
+                    {
                         cycle.push(before);
                     }
                     cycle.reverse();

@@ -27,6 +27,9 @@ mod tests;
 pub const MAX_INPUT_BYTES: usize = 65_536;
 /// Largest sum of all outputs of one orchestration, in bytes of JSON, so that its status can always be stored.
 pub const MAX_TOTAL_OUTPUT_BYTES: usize = 524_288;
+/// Largest output of an orchestration, in bytes of JSON. It repeats what activities produced, or the input, up to a
+/// hundred times.
+pub const MAX_OUTPUT_BYTES: usize = 262_144;
 /// How long a stop may take before the orchestration ends without waiting for it.
 pub const STOP_GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// How long a start may go unseen before the server is asked about it.
@@ -145,7 +148,8 @@ impl<'a> Planner<'a> {
         let orchestration = situation.orchestration;
         let stored = orchestration.status.as_ref().unwrap_or(empty_status());
         let compiled = situation.compiled;
-        let entry = |activity: &CompiledActivity| stored.activities.get(&activity.id).unwrap_or(empty_activity());
+        let entry =
+            |activity: &CompiledActivity| stored.activities.get(&activity.id).unwrap_or(empty_activity());
         Self {
             compiled,
             orchestration,
@@ -172,6 +176,11 @@ impl<'a> Planner<'a> {
 
     fn state(&self, activity: usize) -> ActivityState {
         self.entry(activity).state
+    }
+
+    /// Number of the current attempt. Another version may have counted further than we do.
+    fn attempt(&self, activity: usize) -> u32 {
+        self.entry(activity).attempt.max(1)
     }
 
     /// Moves an activity to a state and changes its entry. The only place where a state is set.
@@ -223,11 +232,16 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// An activity was stopped because the orchestration has to end.
+    /// An activity was stopped because the orchestration has to end. What it still waited for is told to the end.
     fn cancel(&mut self, activity: usize) {
+        let limit = self.message_limit();
         self.advance(activity, ActivityState::Cancelled, |entry| {
+            let mut message = "stopped at the deadline of the orchestration".to_owned();
+            if let Some(waited_for) = &entry.message {
+                message.push_str(&format!(", still waiting: {waited_for}"));
+            }
             entry.reason = Some(FailureReason::DeadlineExceeded.as_str().to_owned());
-            entry.message = Some("stopped at the deadline of the orchestration".to_owned());
+            entry.message = Some(super::condition::cut(message, limit));
         });
     }
 
@@ -247,8 +261,12 @@ impl<'a> Planner<'a> {
 
     /// Whether some activity can no longer succeed, so that nothing new starts.
     fn is_failing(&self) -> bool {
-        (0..self.compiled.activities.len())
-            .any(|activity| matches!(self.state(activity), ActivityState::Failed | ActivityState::Cancelled | ActivityState::NotStarted))
+        (0..self.compiled.activities.len()).any(|activity| {
+            matches!(
+                self.state(activity),
+                ActivityState::Failed | ActivityState::Cancelled | ActivityState::NotStarted
+            )
+        })
     }
 
     fn count(&self, wanted: ActivityState) -> usize {
@@ -266,6 +284,7 @@ fn empty_activity() -> &'static ActivityStatus {
 }
 
 fn empty_status() -> &'static OrchestrationStatus {
-    static EMPTY: std::sync::LazyLock<OrchestrationStatus> = std::sync::LazyLock::new(OrchestrationStatus::default);
+    static EMPTY: std::sync::LazyLock<OrchestrationStatus> =
+        std::sync::LazyLock::new(OrchestrationStatus::default);
     &EMPTY
 }

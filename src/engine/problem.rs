@@ -93,8 +93,15 @@ pub fn text(problems: &[Problem]) -> String {
     text
 }
 
+/// Longest text that may be a misspelt name.
+const MAX_MISSPELT: usize = 253;
+
 /// The most similar of some names, if one is similar enough to have been meant: ` (did you mean "build"?)`, or nothing.
 pub fn suggestion<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
+    // Comparing takes time in proportion to both lengths, and an untyped field can hold a megabyte.
+    if wrong.len() > MAX_MISSPELT {
+        return String::new();
+    }
     names
         .map(|name| (strsim::jaro_winkler(wrong, name), name))
         .filter(|(similarity, _)| *similarity > 0.8)

@@ -70,8 +70,10 @@ impl Revision {
         let known = |type_: &str| {
             if self.activity_definitions.contains_key(type_) { TypeState::Ready } else { TypeState::Missing }
         };
-        let compiled = compile(&self.definition.spec, known).map_err(|problems: Vec<Problem>| problem::text(&problems))?;
-        let types = self.activity_definitions.into_iter().map(|(type_, versioned)| (type_, versioned.spec)).collect();
+        let compiled = compile(&self.definition.spec, known)
+            .map_err(|problems: Vec<Problem>| problem::text(&problems))?;
+        let types =
+            self.activity_definitions.into_iter().map(|(type_, versioned)| (type_, versioned.spec)).collect();
         Ok(Pinned { name, compiled, types })
     }
 }

@@ -116,18 +116,26 @@ mod tests {
     fn only_what_changed_travels() {
         let old = json!({"a": 1, "b": {"c": 1, "d": 2}, "e": [1], "f": 1});
         let new = json!({"a": 1, "b": {"c": 1, "d": 3}, "e": [1, 2]});
-        assert_eq!(Value::Object(difference(&old, &new).unwrap()), json!({"b": {"d": 3}, "e": [1, 2], "f": null}));
+        assert_eq!(
+            Value::Object(difference(&old, &new).unwrap()),
+            json!({"b": {"d": 3}, "e": [1, 2], "f": null})
+        );
         assert_eq!(difference(&new, &new), None);
     }
 
     #[test]
     fn a_patch_names_the_changed_activity_alone() {
-        let entry = |reason: Option<&str>| ActivityStatus { reason: reason.map(str::to_owned), ..Default::default() };
+        let entry =
+            |reason: Option<&str>| ActivityStatus { reason: reason.map(str::to_owned), ..Default::default() };
         let mut previous = OrchestrationStatus::default();
         previous.activities.insert("a".to_owned(), entry(Some("Waits")));
         previous.activities.insert("b".to_owned(), entry(None));
-        let update = StatusUpdate { summary: summary(&previous), activities: [("a".to_owned(), entry(None))].into() };
-        assert_eq!(update.merge_patch(&previous), Some(json!({"status": {"activities": {"a": {"reason": null}}}})));
+        let update =
+            StatusUpdate { summary: summary(&previous), activities: [("a".to_owned(), entry(None))].into() };
+        assert_eq!(
+            update.merge_patch(&previous),
+            Some(json!({"status": {"activities": {"a": {"reason": null}}}}))
+        );
         assert_eq!(update.merge_patch(&update.apply(&previous)), None);
     }
 

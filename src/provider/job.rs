@@ -175,7 +175,9 @@ impl JobProvider {
     /// of a deleted Job run on for their grace period.
     async fn missing(&self, look: &Look<'_>) -> Result<Attempt, Error> {
         let read = |what| move |source| Error::Read { what, job: look.job.to_owned(), source };
-        if let Some(job) = bounded(self.job_api(look.namespace).get_opt(look.job)).await.map_err(read("the state"))? {
+        if let Some(job) =
+            bounded(self.job_api(look.namespace).get_opt(look.job)).await.map_err(read("the state"))?
+        {
             return self.read(look, &JobFacts::from(&job)).await;
         }
         let pods = self.list_pods(look).await?;
@@ -195,16 +197,17 @@ impl JobProvider {
             return Ok(Attempt::Ended(failed(FailureReason::NameConflict, name_conflict(look.job))));
         }
         let cached = self.pods.of_job(look.namespace, look.job);
-        let attempt = match outcome::attempt(job, newest(cached.iter().map(Arc::as_ref)), false, look.expectation) {
-            Seen::Attempt(attempt) => attempt,
-            Seen::PodNeeded => {
-                let pods = self.list_pods(look).await?;
-                match outcome::attempt(job, newest(pods.iter()), true, look.expectation) {
-                    Seen::Attempt(attempt) => attempt,
-                    Seen::PodNeeded => Attempt::Requested { at: job.identity.creation_time },
+        let attempt =
+            match outcome::attempt(job, newest(cached.iter().map(Arc::as_ref)), false, look.expectation) {
+                Seen::Attempt(attempt) => attempt,
+                Seen::PodNeeded => {
+                    let pods = self.list_pods(look).await?;
+                    match outcome::attempt(job, newest(pods.iter()), true, look.expectation) {
+                        Seen::Attempt(attempt) => attempt,
+                        Seen::PodNeeded => Attempt::Requested { at: job.identity.creation_time },
+                    }
                 }
-            }
-        };
+            };
         match attempt {
             Attempt::Waiting { since, reason: None, .. }
                 if cached.is_empty() && look.now.duration_since(since) >= UNEXPLAINED =>
@@ -226,9 +229,11 @@ impl JobProvider {
         }
         let events: Api<Event> = Api::namespaced(self.client.0.clone(), look.namespace);
         let wanted = ListParams::default().fields(&format!("involvedObject.uid={key},reason=FailedCreate"));
-        let found = bounded(events.list(&wanted))
-            .await
-            .map_err(|source| Error::Read { what: "the Events", job: look.job.to_owned(), source })?;
+        let found = bounded(events.list(&wanted)).await.map_err(|source| Error::Read {
+            what: "the Events",
+            job: look.job.to_owned(),
+            source,
+        })?;
         let time = |event: &Event| {
             let last = event.last_timestamp.as_ref().map(|time| time.0);
             last.or(event.event_time.as_ref().map(|time| time.0))
@@ -250,11 +255,17 @@ impl JobProvider {
 
     async fn list_pods(&self, look: &Look<'_>) -> Result<Vec<PodFacts>, Error> {
         let pods: Api<Pod> = Api::namespaced(self.client.0.clone(), look.namespace);
-        let wanted = ListParams::default()
-            .labels(&format!("{}={},batch.kubernetes.io/job-name={}", labels::ORCHESTRATION_UID, look.uid, look.job));
-        let found = bounded(pods.list(&wanted))
-            .await
-            .map_err(|source| Error::Read { what: "the pods", job: look.job.to_owned(), source })?;
+        let wanted = ListParams::default().labels(&format!(
+            "{}={},batch.kubernetes.io/job-name={}",
+            labels::ORCHESTRATION_UID,
+            look.uid,
+            look.job
+        ));
+        let found = bounded(pods.list(&wanted)).await.map_err(|source| Error::Read {
+            what: "the pods",
+            job: look.job.to_owned(),
+            source,
+        })?;
         Ok(found.items.iter().map(PodFacts::from).collect())
     }
 
@@ -278,7 +289,9 @@ impl JobProvider {
     /// A Job of that name exists: success if it is ours, from a request whose answer was lost.
     async fn adopt(&self, namespace: &str, uid: &str, job: &str) -> Start {
         match bounded(self.job_api(namespace).get_opt(job)).await {
-            Ok(Some(existing)) if JobFacts::from(&existing).identity.owner.is_some_and(|owner| owner.uid == uid) => {
+            Ok(Some(existing))
+                if JobFacts::from(&existing).identity.owner.is_some_and(|owner| owner.uid == uid) =>
+            {
                 Start::Accepted
             }
             Ok(Some(_)) => Start::Failed { reason: FailureReason::NameConflict, message: name_conflict(job) },
@@ -293,15 +306,19 @@ impl JobProvider {
         let resource = ApiResource::erase::<Job>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.0.clone(), namespace, &resource);
         let object = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
-        bounded(api.create(&PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() }, &object))
-            .await
-            .map(|_| ())
+        bounded(api.create(
+            &PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() },
+            &object,
+        ))
+        .await
+        .map(|_| ())
     }
 
     /// Asks for the end of what runs of an attempt: a suspended Job ends its pods and stays as a record.
     pub async fn stop(&self, namespace: &str, job: &str) -> Result<(), Error> {
         let patch = Patch::Merge(json!({"spec": {"suspend": true}}));
-        let parameters = PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
+        let parameters =
+            PatchParams { field_manager: Some(labels::MANAGER.to_owned()), ..PatchParams::default() };
         match bounded(self.job_api(namespace).patch_metadata(job, &parameters, &patch)).await {
             Ok(_) => Ok(()),
             // Gone: nothing is left to stop.
@@ -312,7 +329,11 @@ impl JobProvider {
 
     /// Asks the API server whether a Job of a template could be made. Nothing is made.
     pub async fn prove(&self, namespace: &str, body: &Value) -> Proof {
-        let path = format!("{}?dryRun=All&fieldValidation=Strict&fieldManager={}", Job::url_path(&(), Some(namespace)), labels::MANAGER);
+        let path = format!(
+            "{}?dryRun=All&fieldValidation=Strict&fieldManager={}",
+            Job::url_path(&(), Some(namespace)),
+            labels::MANAGER
+        );
         let request = http::Request::post(path)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body.to_string().into_bytes());
@@ -335,7 +356,9 @@ impl JobProvider {
 /// Only what the server says of the template itself counts. Quota is checked after the template, so that it proves it.
 fn proof(status: &Status) -> Proof {
     match (status.code, refusal::classify(status)) {
-        (400 | 422, Refusal::ForEver(FailureReason::InvalidJobTemplate)) => Proof::Bad(status.message.clone()),
+        (400 | 422, Refusal::ForEver(FailureReason::InvalidJobTemplate)) => {
+            Proof::Bad(status.message.clone())
+        }
         (_, Refusal::ForNow("QuotaExceeded")) => Proof::Good,
         _ => Proof::Unknown(status.message.clone()),
     }

@@ -91,7 +91,8 @@ impl Cluster {
             .expect("kubectl can be run");
         child.stdin.take().unwrap().write_all(manifest.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        let text =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         (output.status.success(), text)
     }
 }
@@ -110,7 +111,11 @@ impl TestNamespace {
         let client = cluster().client().await;
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let namespace = Namespace {
-            metadata: ObjectMeta { generate_name: Some("it-".to_owned()), labels: Some(labels), ..Default::default() },
+            metadata: ObjectMeta {
+                generate_name: Some("it-".to_owned()),
+                labels: Some(labels),
+                ..Default::default()
+            },
             ..Default::default()
         };
         let api: Api<Namespace> = Api::all(client.clone());
@@ -135,7 +140,9 @@ impl TestNamespace {
     pub async fn create(&self, object: Value) {
         match object["kind"].as_str() {
             Some("ActivityDefinition") => drop(self.create_as::<ActivityDefinition>(object).await.unwrap()),
-            Some("OrchestrationDefinition") => drop(self.create_as::<OrchestrationDefinition>(object).await.unwrap()),
+            Some("OrchestrationDefinition") => {
+                drop(self.create_as::<OrchestrationDefinition>(object).await.unwrap())
+            }
             Some("Orchestration") => drop(self.create_as::<Orchestration>(object).await.unwrap()),
             other => panic!("not one of our kinds: {other:?}"),
         }
@@ -170,7 +177,10 @@ impl TestNamespace {
             Ok(found) => found.unwrap().unwrap(),
             Err(_) => {
                 let last = self.api::<K>().get_opt(name).await.unwrap();
-                panic!("{name} never became what it should be; it is {}", serde_json::to_string_pretty(&last).unwrap());
+                panic!(
+                    "{name} never became what it should be; it is {}",
+                    serde_json::to_string_pretty(&last).unwrap()
+                );
             }
         }
     }
@@ -187,7 +197,8 @@ impl TestNamespace {
     pub async fn activity_ready(&self, name: &str, status: &str) -> (String, String) {
         let found = self
             .until(name, |definition: &ActivityDefinition| {
-                let conditions = definition.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+                let conditions =
+                    definition.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
                 conditions.iter().any(|c| c.type_ == "Ready" && c.status == status)
             })
             .await;
@@ -202,9 +213,13 @@ impl TestNamespace {
         let found = self
             .until(name, |definition: &OrchestrationDefinition| {
                 let generation = definition.metadata.generation;
-                let conditions = definition.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+                let conditions =
+                    definition.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
                 conditions.iter().any(|c| {
-                    c.type_ == "Ready" && c.status == status && c.reason == reason && c.observed_generation == generation
+                    c.type_ == "Ready"
+                        && c.status == status
+                        && c.reason == reason
+                        && c.observed_generation == generation
                 })
             })
             .await;
@@ -215,12 +230,17 @@ impl TestNamespace {
 
 impl Drop for TestNamespace {
     fn drop(&mut self) {
-        let (client, name) = (self.client.clone(), self.name.clone());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let namespaces: Api<Namespace> = Api::all(client);
-                namespaces.delete(&name, &DeleteParams::background()).await
-            });
+        // On a runtime of its own: the test's ends with the test, and would take the request with it.
+        let name = self.name.clone();
+        let deleter = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let namespaces: Api<Namespace> = Api::all(cluster().client().await);
+                namespaces.delete(&name, &DeleteParams::background()).await.map(|_| ())
+            })
+        });
+        if !matches!(deleter.join(), Ok(Ok(()))) {
+            eprintln!("the namespace {} could not be deleted", self.name);
         }
     }
 }

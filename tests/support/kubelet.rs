@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
@@ -43,6 +43,8 @@ pub enum Act {
     Wait(&'static str, &'static str),
     /// Nothing, until the test writes its status itself.
     Nothing,
+    /// Its status becomes this one.
+    Status(Value),
 }
 
 impl Act {
@@ -74,7 +76,8 @@ impl Drop for Kubelet {
 async fn serve(client: Client, namespace: String, script: Arc<dyn Fn(&Work) -> Act + Send + Sync>) {
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     let mut seen = HashSet::new();
-    let mut stream = watcher(pods.clone(), watcher::Config::default()).default_backoff().applied_objects().boxed();
+    let mut stream =
+        watcher(pods.clone(), watcher::Config::default()).default_backoff().applied_objects().boxed();
     while let Some(event) = stream.next().await {
         let Ok(pod) = event else { continue };
         if !seen.insert(pod.uid().unwrap_or_default()) {
@@ -100,12 +103,10 @@ pub fn work(pod: &Pod) -> Work {
 
 /// Makes something happen to a pod.
 pub async fn perform(pods: &Api<Pod>, pod: &Pod, act: &Act) {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let terminated = |code: i32, reason: &str, message: &str| {
-        json!({"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": now, "finishedAt": now}})
-    };
+    let now = now();
     let status = match act {
         Act::Nothing => return,
+        Act::Status(status) => status.clone(),
         Act::Succeed(message) => status(pod, "Succeeded", &terminated(0, "Completed", message), &now),
         Act::Fail(code, reason, message) => status(pod, "Failed", &terminated(*code, reason, message), &now),
         Act::Run => status(pod, "Running", &json!({"running": {"startedAt": now}}), &now),
@@ -114,6 +115,31 @@ pub async fn perform(pods: &Api<Pod>, pod: &Pod, act: &Act) {
         }
     };
     write(pods, pod, status).await;
+}
+
+/// Ends the deletion of a pod: a kubelet does that once nothing of it runs any more.
+pub async fn remove(pods: &Api<Pod>, pod: &Pod) {
+    let _ = pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await;
+}
+
+/// The state of a container that has ended just now.
+pub fn terminated(code: i32, reason: &str, message: &str) -> Value {
+    let now = now();
+    json!({"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": now, "finishedAt": now}})
+}
+
+/// The status of one container.
+pub fn container_status(name: &str, state: &Value) -> Value {
+    let running = state.get("running").is_some();
+    json!({
+        "name": name, "image": "none", "imageID": "", "restartCount": 0,
+        "ready": running, "started": running, "state": state,
+    })
+}
+
+/// The time as Kubernetes writes it.
+pub fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Writes a pod's status; a pod that is gone is none of our business.
@@ -125,14 +151,7 @@ pub async fn write(pods: &Api<Pod>, pod: &Pod, status: Value) {
 /// The status of a pod whose containers are all in one state.
 pub fn status(pod: &Pod, phase: &str, state: &Value, now: &str) -> Value {
     let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
-    let statuses: Vec<Value> = containers
-        .iter()
-        .map(|container| {
-            json!({
-                "name": container.name, "image": container.image, "imageID": "", "restartCount": 0,
-                "ready": phase == "Running", "started": phase == "Running", "state": state,
-            })
-        })
-        .collect();
+    let statuses: Vec<Value> =
+        containers.iter().map(|container| container_status(&container.name, state)).collect();
     json!({"phase": phase, "startTime": now, "containerStatuses": statuses})
 }

@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::cluster::{TestNamespace, cluster};
+use super::fuse::Fuse;
 use super::reconciles::start_counting;
 use super::recording::Recording;
+use super::rights;
 
 /// A running operator that works in one namespace.
 pub struct Operator {
@@ -36,12 +38,29 @@ impl Operator {
 
     /// Starts an operator with other settings.
     pub async fn start_with(namespace: &TestNamespace, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on(namespace, service_account_config().await, &Fuse::never(), change)
+    }
+
+    /// Starts an operator that is cut off from the world when a fuse blows.
+    pub async fn start_with_fuse(namespace: &TestNamespace, fuse: &Fuse) -> Self {
+        Self::start_on(namespace, service_account_config().await, fuse, |_| {})
+    }
+
+    /// Starts an operator that finds the server in another way.
+    pub fn start_on(
+        namespace: &TestNamespace,
+        config: Config,
+        fuse: &Fuse,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         start_counting();
-        let mut settings = Settings { scope: Scope::Namespace(namespace.name.clone()), ..Settings::default() };
+        let mut settings =
+            Settings { scope: Scope::Namespace(namespace.name.clone()), ..Settings::default() };
         change(&mut settings);
         let requests = Recording::default();
-        let config = orchestrator::client::prepare(service_account_config().await);
-        let client: Client = ClientBuilder::try_from(config).unwrap().with_layer(&requests).build();
+        let config = orchestrator::client::prepare(config);
+        let client: Client =
+            ClientBuilder::try_from(config).unwrap().with_layer(fuse).with_layer(&requests).build();
         let (shutdown, receiver) = watch::channel(false);
         let task = tokio::spawn(orchestrator::app::run(client, Arc::new(SystemClock), settings, receiver));
         Self { requests, shutdown, task: Some(task) }
@@ -69,16 +88,26 @@ impl Drop for Operator {
         if let Some(task) = self.task.take() {
             task.abort();
         }
+        // Every test is a test of config/rbac too.
+        if !std::thread::panicking() {
+            rights::check(&self.requests);
+        }
     }
 }
 
 /// Configuration of a client that is the operator's ServiceAccount.
 pub async fn service_account_config() -> Config {
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster().client().await, "orchestrator-system");
-    let request = TokenRequest { spec: Some(TokenRequestSpec::default()), ..TokenRequest::default() };
-    let answer = accounts.create_token_request("orchestrator", &PostParams::default(), &request).await.unwrap();
-    let token = answer.status.unwrap().token.unwrap();
+    let token = service_account_token().await;
     let mut config = cluster().admin().await;
     config.auth_info = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
     config
+}
+
+/// A new token of the operator's ServiceAccount.
+pub async fn service_account_token() -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster().client().await, "orchestrator-system");
+    let request = TokenRequest { spec: Some(TokenRequestSpec::default()), ..TokenRequest::default() };
+    let answer =
+        accounts.create_token_request("orchestrator", &PostParams::default(), &request).await.unwrap();
+    answer.status.unwrap().token.unwrap()
 }

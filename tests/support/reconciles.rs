@@ -22,9 +22,12 @@ pub fn reconciles(kind: &str, namespace: &str) -> usize {
 pub fn start_counting() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let counted = Counter.with_filter(Targets::new().with_target("orchestrator::reconcile", tracing::Level::DEBUG));
+        let counted =
+            Counter.with_filter(Targets::new().with_target("orchestrator::reconcile", tracing::Level::DEBUG));
         let shown = std::env::var("RUST_LOG").ok().map(|directives| {
-            tracing_subscriber::fmt::layer().with_test_writer().with_filter(tracing_subscriber::EnvFilter::new(directives))
+            tracing_subscriber::fmt::layer()
+                .with_test_writer()
+                .with_filter(tracing_subscriber::EnvFilter::new(directives))
         });
         tracing_subscriber::registry().with(counted).with(shown).init();
     });

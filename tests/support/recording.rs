@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use kube::client::Body;
+use serde_json::Value;
 use tower::{Layer, Service};
 
 /// One request and the status of its answer.
@@ -19,8 +21,27 @@ pub struct Recorded {
     pub path: String,
     /// The query, empty if there is none.
     pub query: String,
+    /// What was sent, empty if nothing was.
+    pub body: String,
     /// Status of the answer; 0 if there was none.
     pub status: u16,
+}
+
+impl Recorded {
+    /// Whether it can change anything.
+    pub fn is_write(&self) -> bool {
+        self.method != "GET" && !self.query.contains("dryRun")
+    }
+
+    /// Whether it makes a Job for real.
+    pub fn makes_job(&self) -> bool {
+        self.method == "POST" && self.path.ends_with("/jobs") && self.is_write()
+    }
+
+    /// What was sent, as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
 }
 
 /// All requests so far.
@@ -35,12 +56,17 @@ impl Recording {
 
     /// How many requests of a method have a path that ends so.
     pub fn count(&self, method: &str, path_ends: &str) -> usize {
-        self.all().iter().filter(|one| one.method == method && one.path.ends_with(path_ends)).count()
+        self.count_that(|one| one.method == method && one.path.ends_with(path_ends))
     }
 
     /// How many requests satisfy.
     pub fn count_that(&self, satisfies: impl Fn(&Recorded) -> bool) -> usize {
-        self.all().iter().filter(|one| satisfies(one)).count()
+        self.0.lock().unwrap().iter().filter(|one| satisfies(one)).count()
+    }
+
+    /// The requests that satisfy.
+    pub fn that(&self, satisfies: impl Fn(&Recorded) -> bool) -> Vec<Recorded> {
+        self.0.lock().unwrap().iter().filter(|one| satisfies(one)).cloned().collect()
     }
 }
 
@@ -59,9 +85,9 @@ pub struct RecordingService<S> {
     recording: Recording,
 }
 
-impl<S, A, B> Service<Request<A>> for RecordingService<S>
+impl<S, B> Service<Request<Body>> for RecordingService<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
+    S: Service<Request<Body>, Response = Response<B>>,
     S::Future: Send + 'static,
 {
     type Response = Response<B>;
@@ -72,11 +98,15 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // Every body of ours is one piece of memory, so that a copy of it is there at once.
+        let copy = request.body().try_clone().and_then(|body| body.collect_bytes().now_or_never());
+        let sent = copy.expect("a body in memory").expect("a body in memory");
         let mut recorded = Recorded {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
+            body: String::from_utf8_lossy(&sent).into_owned(),
             status: 0,
         };
         let recording = self.recording.clone();

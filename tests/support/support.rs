@@ -3,7 +3,17 @@
 //! Responsible for: making a test read like the fact it proves. Must never: know a single fact.
 
 pub mod cluster;
+pub mod invariants;
+pub mod fuse;
+pub mod in_process;
 pub mod kubelet;
+pub mod ledger;
+pub mod objects;
 pub mod operator;
+pub mod process;
+pub mod proxy;
 pub mod reconciles;
 pub mod recording;
+pub mod scene;
+pub mod rights;
+pub mod told;

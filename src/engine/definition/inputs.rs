@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::graph::NodeSet;
 use super::super::names::variable_name;
 use super::super::path::Path;
-use super::super::problem::{ProblemCode, suggestion};
+use super::super::problem::ProblemCode;
 use super::shorthand::{self, shorten};
 use super::{Binding, Findings, RESERVED_IDS, Root, split};
 use crate::api::common::Mapping;
@@ -29,7 +29,12 @@ pub(super) struct Scope<'a> {
 }
 
 /// The inputs of one activity.
-pub(super) fn of_activity(at: usize, inputs: &[Value], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
+pub(super) fn of_activity(
+    at: usize,
+    inputs: &[Value],
+    scope: &Scope<'_>,
+    found: &mut Findings,
+) -> Vec<Binding> {
     if inputs.len() > MAX_INPUTS {
         let message = format!("must have at most {MAX_INPUTS} entries, has {}", inputs.len());
         found.at(at, ProblemCode::LimitExceeded, ".inputs", message);
@@ -39,16 +44,17 @@ pub(super) fn of_activity(at: usize, inputs: &[Value], scope: &Scope<'_>, found:
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     for (item, value) in inputs.iter().enumerate() {
         let Some((field, mapping)) = shorthand::input(at, item, value, found) else { continue };
-        match bindings.add(&mapping, scope) {
+        match bindings.add(&mapping, scope, found) {
             Ok(Some(target)) => {
                 let variable = variable_name(&target);
                 if let Some(other) = variables.insert(variable.clone(), target.clone()) {
-                    let message = format!("\"{target}\" and \"{other}\" would both be the variable {variable}");
+                    let message =
+                        format!("\"{target}\" and \"{other}\" would both be the variable {variable}");
                     found.at(at, ProblemCode::VariableCollision, &format!(".inputs[{item}]"), message);
                 }
             }
             Ok(None) => {}
-            Err((code, message)) => found.at(at, code, &field, message),
+            Err(mistake) => found.at(at, mistake.code, &mistake.field(&field, &mapping), mistake.message),
         }
     }
     bindings.list
@@ -58,14 +64,41 @@ pub(super) fn of_activity(at: usize, inputs: &[Value], scope: &Scope<'_>, found:
 pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
     let mut bindings = Bindings::default();
     for (item, mapping) in output.iter().enumerate() {
-        if let Err((code, message)) = bindings.add(mapping, scope) {
-            found.in_output(code, &format!("[{item}].source"), message);
+        if let Err(mistake) = bindings.add(mapping, scope, found) {
+            found.in_output(
+                mistake.code,
+                &mistake.field(&format!("[{item}].source"), mapping),
+                mistake.message,
+            );
         }
     }
     bindings.list
 }
 
-type Mistake = (ProblemCode, String);
+/// What is wrong with a mapping, and with which half of it.
+struct Mistake {
+    code: ProblemCode,
+    is_about_target: bool,
+    message: String,
+}
+
+impl Mistake {
+    fn of_source(code: ProblemCode, message: impl Into<String>) -> Self {
+        Self { code, is_about_target: false, message: message.into() }
+    }
+
+    fn of_target(code: ProblemCode, message: impl Into<String>) -> Self {
+        Self { code, is_about_target: true, message: message.into() }
+    }
+
+    /// The path of the field, from that of the source. A target that nobody wrote follows from the source.
+    fn field(&self, source: &str, mapping: &Mapping) -> String {
+        match source.strip_suffix(".source") {
+            Some(item) if self.is_about_target && mapping.target.is_some() => format!("{item}.target"),
+            _ => source.to_owned(),
+        }
+    }
+}
 
 #[derive(Default)]
 struct Bindings {
@@ -75,13 +108,19 @@ struct Bindings {
 
 impl Bindings {
     /// Adds one mapping. The result is its target.
-    fn add(&mut self, mapping: &Mapping, scope: &Scope<'_>) -> Result<Option<String>, Mistake> {
-        let path = Path::parse(&mapping.source).map_err(|error| (ProblemCode::InvalidPath, error))?;
-        let root = scope.resolve(&path)?;
+    fn add(
+        &mut self,
+        mapping: &Mapping,
+        scope: &Scope<'_>,
+        found: &Findings,
+    ) -> Result<Option<String>, Mistake> {
+        let path = Path::parse(&mapping.source)
+            .map_err(|error| Mistake::of_source(ProblemCode::InvalidPath, error))?;
+        let root = scope.resolve(&path, found)?;
         let target = target(mapping, &path)?;
         if let Some(other) = self.targets.insert(target.clone(), mapping.source.clone()) {
             let message = format!("the target \"{target}\" is filled from \"{}\" already", shorten(&other));
-            return Err((ProblemCode::DuplicateTarget, message));
+            return Err(Mistake::of_target(ProblemCode::DuplicateTarget, message));
         }
         let (root, path) = split(&path, root);
         self.list.push(Binding { root, path, target: target.clone() });
@@ -91,24 +130,31 @@ impl Bindings {
 
 fn target(mapping: &Mapping, path: &Path) -> Result<String, Mistake> {
     let Some(target) = mapping.target.as_deref().or_else(|| path.default_target()) else {
-        let message = "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
-        return Err((ProblemCode::InvalidPath, message.to_owned()));
+        let message =
+            "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
+        return Err(Mistake::of_target(ProblemCode::InvalidPath, message));
     };
     if target.len() > MAX_TARGET {
-        return Err((ProblemCode::LimitExceeded, format!("a target has at most {MAX_TARGET} characters")));
+        let message = format!("a target has at most {MAX_TARGET} characters");
+        return Err(Mistake::of_target(ProblemCode::LimitExceeded, message));
     }
     if target.is_empty() || target.chars().any(char::is_control) {
-        return Err((ProblemCode::InvalidPath, "a target must not be empty, nor hold control characters".to_owned()));
+        let message = "a target must not be empty, nor hold control characters";
+        return Err(Mistake::of_target(ProblemCode::InvalidPath, message));
     }
     Ok(target.to_owned())
 }
 
 impl Scope<'_> {
     /// The activity that a path reads, or nothing if it reads the input.
-    fn resolve(&self, path: &Path) -> Result<Option<usize>, Mistake> {
+    fn resolve(&self, path: &Path, found: &Findings) -> Result<Option<usize>, Mistake> {
         let first = path.first();
         let Some(activity) = self.index.get(first).copied() else {
-            return if first != "input" && RESERVED_IDS.contains(&first) { Err(self.reserved(path)) } else { Ok(None) };
+            return if first != "input" && RESERVED_IDS.contains(&first) {
+                Err(self.reserved(path, found))
+            } else {
+                Ok(None)
+            };
         };
         if first == "input" {
             return Ok(None);
@@ -116,28 +162,32 @@ impl Scope<'_> {
         let Some(reader) = self.reader else { return Ok(Some(activity)) };
         let name = self.names.get(reader).copied().unwrap_or_default();
         if activity == reader {
-            return Err((ProblemCode::NotAnAncestor, format!("\"{name}\" may not read its own outputs")));
+            let message = format!("\"{name}\" may not read its own outputs");
+            return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
         }
         let known = self.ancestors.and_then(|ancestors| ancestors.get(reader));
         if known.is_some_and(|ancestors| !ancestors.contains(activity)) {
-            let message = format!("\"{name}\" reads \"{first}\" but does not depend on it (add dependsOn: [{first}])");
-            return Err((ProblemCode::NotAnAncestor, message));
+            let message =
+                format!("\"{name}\" reads \"{first}\" but does not depend on it (add dependsOn: [{first}])");
+            return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
         }
         Ok(Some(activity))
     }
 
     /// Words with a meaning of their own cannot be read; `activities.x` is what one writes in expressions.
-    fn reserved(&self, path: &Path) -> Mistake {
+    fn reserved(&self, path: &Path, found: &Findings) -> Mistake {
         let first = path.first();
         let meant = match path.rest().first() {
             Some(super::Segment::Key(key)) if first == "activities" => match self.index.get(key.as_str()) {
                 Some(_) => format!(" (did you mean \"{key}\"?)"),
-                None => suggestion(key, self.names.iter().copied()),
+                None => found.suggestion(key, self.names.iter().copied()),
             },
             _ => String::new(),
         };
-        let message = format!("\"{first}\" is neither an activity nor readable here{meant}; use input.{first} for the input");
-        (ProblemCode::UnknownReference, message)
+        let message = format!(
+            "\"{first}\" is neither an activity nor readable here{meant}; use input.{first} for the input"
+        );
+        Mistake::of_source(ProblemCode::UnknownReference, message)
     }
 }
 

@@ -41,11 +41,16 @@ pub(super) fn dependencies(
         };
         match index.get(id.as_str()) {
             _ if *id == activity.id => {
-                found.at(at, ProblemCode::SelfDependency, &field, format!("\"{id}\" may not depend on itself"));
+                found.at(
+                    at,
+                    ProblemCode::SelfDependency,
+                    &field,
+                    format!("\"{id}\" may not depend on itself"),
+                );
             }
             None => {
                 let others = names.iter().copied().filter(|name| *name != activity.id);
-                let message = format!("no activity \"{}\"{}", shorten(id), suggestion(id, others));
+                let message = format!("no activity \"{}\"{}", shorten(id), found.suggestion(id, others));
                 found.at(at, ProblemCode::UnknownDependency, &field, message);
             }
             Some(_) if !seen.insert(id.as_str()) => {
@@ -114,9 +119,13 @@ pub(super) fn input(
 fn wrong_type(value: &Value, expected: &str) -> String {
     match value {
         Value::Bool(found) => {
-            format!("must be {expected}, found the boolean {found}: quote what YAML reads as a boolean (y, n, on, off, yes, no)")
+            format!(
+                "must be {expected}, found the boolean {found}: quote what YAML reads as a boolean (y, n, on, off, yes, no)"
+            )
         }
-        Value::Number(found) => format!("must be {expected}, found the number {found}: quote what YAML reads as a number"),
+        Value::Number(found) => {
+            format!("must be {expected}, found the number {found}: quote what YAML reads as a number")
+        }
         Value::Null => format!("must be {expected}, found null"),
         Value::String(_) => format!("must be {expected}, found a string"),
         Value::Array(_) => format!("must be {expected}, found a list"),
@@ -124,7 +133,16 @@ fn wrong_type(value: &Value, expected: &str) -> String {
     }
 }
 
-/// Text of a user in a message, cut to what helps.
+/// Text of a user in a message: cut to what helps, and kept on its line.
 pub(super) fn shorten(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
+    let mut shown = String::new();
+    for (at, character) in text.chars().enumerate() {
+        match character {
+            _ if at == 80 => return shown + "…",
+            '"' | '\\' | '\'' => shown.push(character),
+            // Line breaks, and what turns the direction of writing.
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
 }

@@ -1,4 +1,5 @@
 //! Tests of the compile: a definition in YAML goes through the real types, and what comes out is compared as text.
+#![allow(clippy::needless_pass_by_value, reason = "json!(…) reads better without a borrow")]
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,9 @@ mod scale;
 fn state_of(type_: &str) -> TypeState {
     match type_ {
         "missing" => TypeState::Missing,
-        "sick" => TypeState::NotReady("InvalidJobTemplate: spec.job: wrong\nForbiddenPodField: too".to_owned()),
+        "sick" => {
+            TypeState::NotReady("InvalidJobTemplate: spec.job: wrong\nForbiddenPodField: too".to_owned())
+        }
         _ => TypeState::Ready,
     }
 }
@@ -50,7 +53,9 @@ fn show(compiled: &Compiled) -> Vec<String> {
     let tiers: Vec<String> = compiled.tier_ids().iter().map(|tier| tier.join(" ")).collect();
     let mut lines = vec![tiers.join(" | ")];
     let inputs = compiled.activities.iter().map(|activity| (activity.id.as_str(), &activity.inputs));
-    for (id, bindings) in inputs.chain([("output", &compiled.output)]).filter(|(_, bindings)| !bindings.is_empty()) {
+    for (id, bindings) in
+        inputs.chain([("output", &compiled.output)]).filter(|(_, bindings)| !bindings.is_empty())
+    {
         let bindings: Vec<String> = bindings.iter().map(|binding| show_binding(compiled, binding)).collect();
         lines.push(format!("{id}: {}", bindings.join(", ")));
     }
@@ -77,12 +82,20 @@ fn show_binding(compiled: &Compiled, binding: &Binding) -> String {
 fn tiers_are_longest_paths_in_definition_order() {
     let check = |activities: &[&str], tiers: &str| check_activities(activities, &[tiers]);
     check(&["id: a, type: t"], "a");
-    check(&["id: a, type: t", "id: b, type: t, dependsOn: a", "id: c, type: t, dependsOn: b", "id: d, type: t"], "a d | b | c");
+    check(
+        &["id: a, type: t", "id: b, type: t, dependsOn: a", "id: c, type: t, dependsOn: b", "id: d, type: t"],
+        "a d | b | c",
+    );
     check(&["id: c, type: t, dependsOn: b", "id: b, type: t, dependsOn: a", "id: a, type: t"], "a | b | c");
     check(&["id: r, type: t", "id: z, type: t, dependsOn: r", "id: y, type: t, dependsOn: r"], "r | z y");
     let diamond = ["id: a, type: t", "id: b, type: t, dependsOn: a", "id: c, type: t, dependsOn: [a]"];
     check(&[&diamond[..], &["id: d, type: t, dependsOn: [c, b, a]"]].concat(), "a | b c | d");
-    let w = ["id: a, type: t", "id: b, type: t", "id: c, type: t, dependsOn: a", "id: d, type: t, dependsOn: [a, b]"];
+    let w = [
+        "id: a, type: t",
+        "id: b, type: t",
+        "id: c, type: t, dependsOn: a",
+        "id: d, type: t, dependsOn: [a, b]",
+    ];
     check(&[&w[..], &["id: e, type: t, dependsOn: b"]].concat(), "a b | c d e");
 }
 
@@ -141,7 +154,10 @@ fn whose_outputs_are_read_is_known() {
     assert_eq!(["a", "b", "c", "d"].map(|id| of(id).outputs_are_read), [false, true, false, true]);
     assert_eq!(of("c").reads, BTreeSet::from([1]), "once for two inputs, and not the input of the run");
     assert!(of("b").reads.is_empty() && of("d").reads.is_empty());
-    assert_eq!(compiled.activities[2].inputs.iter().map(Binding::activity).collect::<Vec<_>>(), [Some(1), Some(1), None]);
+    assert_eq!(
+        compiled.activities[2].inputs.iter().map(Binding::activity).collect::<Vec<_>>(),
+        [Some(1), Some(1), None]
+    );
 }
 
 #[test]
@@ -149,7 +165,9 @@ fn what_is_not_said_has_its_default() {
     let plain = compiled(&yaml(&["id: a, type: t"]));
     assert_eq!((plain.execution, plain.parallelism), (Execution::Eager, usize::MAX));
     assert_eq!(plain.active_deadline_seconds, 86_400);
-    let said = compiled("execution: Tiered\nparallelism: 3\nactiveDeadlineSeconds: 60\nactivities: [{id: a, type: t, discriminator: deploy}]");
+    let said = compiled(
+        "execution: Tiered\nparallelism: 3\nactiveDeadlineSeconds: 60\nactivities: [{id: a, type: t, discriminator: deploy}]",
+    );
     assert_eq!((said.execution, said.parallelism, said.active_deadline_seconds), (Execution::Tiered, 3, 60));
     assert_eq!(said.activities[0].discriminator.as_deref(), Some("deploy"));
     assert_eq!(said.order, [0]);
@@ -163,7 +181,8 @@ fn anything() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         "[abc](\\.[a-z]{1,3}|\\[[0-9]{0,2}\\]?|\\[\"x\"\\]){0,3}".prop_map(Value::from),
-        prop_oneof![Just("a"), Just("b"), Just("input"), Just("run.x"), Just("activities.a"), Just("")].prop_map(Value::from),
+        prop_oneof![Just("a"), Just("b"), Just("input"), Just("run.x"), Just("activities.a"), Just("")]
+            .prop_map(Value::from),
         "\\PC{0,12}".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 16, 5, |inner| {

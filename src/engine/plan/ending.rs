@@ -10,8 +10,9 @@ use super::super::effect::Effect;
 use super::super::observe::Attempt;
 use super::super::state::{OrchestrationState, is_final};
 use super::super::status::{duration, summary};
-use super::observing::latest;
-use super::{Notice, Plan, Planner, STOP_GRACE};
+use super::observing::{bytes, latest};
+use super::{MAX_OUTPUT_BYTES, Notice, Plan, Planner, STOP_GRACE};
+use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, OrchestrationStatus};
 
 impl Planner<'_> {
@@ -32,6 +33,7 @@ impl Planner<'_> {
             if !running.is_empty() {
                 self.stop_time = Some(stamp(self.now));
                 self.urgent();
+                self.wake(self.now);
             }
             return;
         };
@@ -43,7 +45,7 @@ impl Planner<'_> {
             }
             self.wake(grace_ends);
             if !matches!(self.observed.attempt(activity), Attempt::Stopping | Attempt::Stopped) {
-                let attempt = self.entry(activity).attempt;
+                let attempt = self.attempt(activity);
                 self.plan.effects.push(Effect::Stop { activity, attempt });
             }
         }
@@ -74,7 +76,7 @@ impl Planner<'_> {
         summary.conditions =
             state(&summary.conditions, self.orchestration.metadata.generation, self.now, statements);
         if let Some(end) = end {
-            self.finish(&mut summary, end);
+            self.finish(&mut summary, &end);
         } else {
             self.hurry();
         }
@@ -92,24 +94,48 @@ impl Planner<'_> {
     fn end(&self) -> Option<End> {
         let activities = 0..self.compiled.activities.len();
         if activities.clone().all(|activity| self.state(activity) == ActivityState::Succeeded) {
-            let message = format!("all {} activities have succeeded", activities.len());
-            return Some(End { succeeded: true, reason: "Completed", message });
+            let mut message = format!("all {} activities have succeeded", activities.len());
+            let output = self.output(&mut message);
+            return Some(End { succeeded: true, reason: "Completed", message, output });
         }
-        if activities.clone().any(|activity| self.state(activity) == ActivityState::Running) {
+        if self.count(ActivityState::Running) > 0 {
             return None;
         }
         if let Some(failed) = self.first_failed() {
-            return Some(End { succeeded: false, reason: "ActivityFailed", message: self.explain(failed) });
+            return Some(End {
+                succeeded: false,
+                reason: "ActivityFailed",
+                message: self.explain(failed),
+                output: None,
+            });
         }
         if self.is_past_deadline() || self.is_failing() {
             let message = format!("did not finish by its deadline: {}", self.unfinished());
-            return Some(End { succeeded: false, reason: "DeadlineExceeded", message });
+            return Some(End { succeeded: false, reason: "DeadlineExceeded", message, output: None });
         }
         None
     }
 
+    /// The output of a success. One that no status could hold is left out, and the message says so: a status that
+    /// is never stored would be worse.
+    fn output(&self, message: &mut String) -> Option<Object> {
+        if self.compiled.output.is_empty() {
+            return None;
+        }
+        let output = self.resolve(&self.compiled.output);
+        let size = bytes(&output);
+        if size <= MAX_OUTPUT_BYTES {
+            return Some(output);
+        }
+        message.push_str(&format!(
+            "; the output has {size} bytes of JSON and is left out, at most {MAX_OUTPUT_BYTES} are kept"
+        ));
+        None
+    }
+
     fn first_failed(&self) -> Option<usize> {
-        let failed = self.compiled.order.iter().copied().filter(|at| self.state(*at) == ActivityState::Failed);
+        let failed =
+            self.compiled.order.iter().copied().filter(|at| self.state(*at) == ActivityState::Failed);
         failed.min_by_key(|activity| self.entry(*activity).completion_time.as_ref().map(|time| time.0))
     }
 
@@ -123,8 +149,13 @@ impl Planner<'_> {
 
     /// The first few activities that had not ended, and why.
     fn unfinished(&self) -> String {
-        let open: Vec<usize> =
-            self.compiled.order.iter().copied().filter(|at| self.state(*at) != ActivityState::Succeeded).collect();
+        let open: Vec<usize> = self
+            .compiled
+            .order
+            .iter()
+            .copied()
+            .filter(|at| self.state(*at) != ActivityState::Succeeded)
+            .collect();
         let mut shown: Vec<String> = open
             .iter()
             .take(5)
@@ -158,18 +189,17 @@ impl Planner<'_> {
         self.plan.notices.push(Notice::Finished { succeeded: end.succeeded, reason, message });
     }
 
-    fn finish(&self, summary: &mut OrchestrationStatus, end: End) {
+    fn finish(&self, summary: &mut OrchestrationStatus, end: &End) {
         // Never before the last activity, should the clocks of two machines differ.
-        let last = (0..self.compiled.activities.len())
-            .fold(summary.start_time.clone(), |last, at| latest(last.as_ref(), self.entry(at).completion_time.as_ref()));
+        let last = (0..self.compiled.activities.len()).fold(summary.start_time.clone(), |last, at| {
+            latest(last.as_ref(), self.entry(at).completion_time.as_ref())
+        });
         let completion = latest(Some(&stamp(self.now)), last.as_ref());
         if let (Some(start), Some(completion)) = (&summary.start_time, &completion) {
             summary.duration = Some(duration(start.0, completion.0));
         }
         summary.completion_time = completion;
-        if end.succeeded && !self.compiled.output.is_empty() {
-            summary.output = Some(self.resolve(&self.compiled.output));
-        }
+        summary.output.clone_from(&end.output);
     }
 
     fn display_state(&self, end: Option<&End>) -> OrchestrationState {
@@ -187,7 +217,8 @@ impl Planner<'_> {
 
     fn statements(&self, end: Option<&End>, succeeded: usize, total: usize) -> Vec<Statement> {
         let accepted = self.stored.conditions.iter().find(|condition| condition.type_ == "Accepted");
-        let (reason, message) = accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
+        let (reason, message) =
+            accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
         let mut statements = vec![Statement::new("Accepted", Some(true), reason, message)];
         let Some(end) = end else {
             let message = format!("{succeeded} of {total} activities have succeeded");
@@ -219,4 +250,5 @@ struct End {
     succeeded: bool,
     reason: &'static str,
     message: String,
+    output: Option<Object>,
 }

@@ -22,31 +22,34 @@ impl Planner<'_> {
                 continue;
             }
             match self.observed.attempt(activity).clone() {
-                Attempt::Absent | Attempt::Stopping => {}
-                Attempt::Refused { since, retry_at, reason, message } => {
-                    self.refused(activity, since, retry_at, reason, message);
+                Attempt::Absent => {}
+                Attempt::Refused { since, retry_at: _, reason, message } => {
+                    self.refused(activity, since, reason, message);
                 }
                 Attempt::Requested { at } => {
                     self.wake(at.max(self.now).saturating_add(UNSEEN).unwrap_or(Timestamp::MAX));
                     self.running(activity, at, None, None, None);
                 }
                 Attempt::Waiting { since, reason, message } => {
-                    if reason.is_none() {
+                    // Once its Job is gone nothing tells of the end of a pod.
+                    if reason.as_deref().is_none_or(|reason| reason == FailureReason::JobVanished.as_str()) {
                         let explained = since.saturating_add(UNEXPLAINED).unwrap_or(Timestamp::MAX);
                         let again = self.now.saturating_add(UNSEEN).unwrap_or(Timestamp::MAX);
                         self.wake(if explained > self.now { explained } else { again });
                     }
                     self.running(activity, since, None, reason, message);
                 }
-                Attempt::Running { start_time } => self.running(activity, start_time, Some(start_time), None, None),
+                Attempt::Running { start_time } => {
+                    self.running(activity, start_time, Some(start_time), None, None);
+                }
+                Attempt::Stopping => self.stopping(activity),
                 Attempt::Stopped => self.stopped(activity),
                 Attempt::Ended(outcome) => self.ended(activity, outcome, &mut output_bytes),
             }
         }
     }
 
-    fn refused(&mut self, activity: usize, since: Timestamp, retry_at: Timestamp, reason: String, message: String) {
-        self.wake(retry_at);
+    fn refused(&mut self, activity: usize, since: Timestamp, reason: String, message: String) {
         let limit = self.message_limit();
         self.advance(activity, ActivityState::Pending, |entry| {
             entry.ready_time.get_or_insert_with(|| stamp(since));
@@ -73,6 +76,13 @@ impl Planner<'_> {
             entry.reason = reason.map(|reason| cut(reason, 128));
             entry.message = message.map(|message| cut(message, limit));
         });
+    }
+
+    /// What ends has begun, also if whoever started it could not record it.
+    fn stopping(&mut self, activity: usize) {
+        if self.state(activity) != ActivityState::Running {
+            self.running(activity, self.now, None, None, None);
+        }
     }
 
     /// A stop that is ours ends the activity. One that is not (a queueing system holds Jobs back by suspending them)

@@ -28,7 +28,7 @@ impl Planner<'_> {
                 return;
             }
             let Some(compiled) = self.compiled.activities.get(activity) else { continue };
-            if self.state(activity) != ActivityState::Pending
+            if !matches!(self.state(activity), ActivityState::Pending | ActivityState::Unknown)
                 || compiled.tier > open_tier
                 || !self.dependencies_are_done(activity)
             {
@@ -38,6 +38,10 @@ impl Planner<'_> {
             match self.observed.attempt(activity) {
                 Attempt::Absent => {}
                 Attempt::Refused { retry_at, .. } if *retry_at <= self.now => {}
+                Attempt::Refused { retry_at, .. } => {
+                    self.wake(*retry_at);
+                    continue;
+                }
                 _ => continue,
             }
             if !self.outputs_are_stored(compiled) {
@@ -47,11 +51,12 @@ impl Planner<'_> {
             let inputs = self.resolve(&compiled.inputs);
             let size = bytes(&inputs);
             if size > MAX_INPUT_BYTES {
-                let message = format!("the input has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed");
+                let message =
+                    format!("the input has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed");
                 self.fail(activity, FailureReason::InputTooLarge, message);
                 return;
             }
-            self.plan.effects.push(Effect::Start { activity, attempt: 1, inputs });
+            self.plan.effects.push(Effect::Start { activity, attempt: self.attempt(activity), inputs });
         }
     }
 
@@ -60,7 +65,8 @@ impl Planner<'_> {
         match self.compiled.execution {
             Execution::Eager => usize::MAX,
             Execution::Tiered => {
-                let done = |tier: &Vec<usize>| tier.iter().all(|at| self.state(*at) == ActivityState::Succeeded);
+                let done =
+                    |tier: &Vec<usize>| tier.iter().all(|at| self.state(*at) == ActivityState::Succeeded);
                 self.compiled.tiers.iter().take_while(|tier| done(tier)).count()
             }
         }

@@ -1,1 +1,13 @@
-//! t
+//! Tests of the plan: tables for what is decided, and a simulated world in which every invariant of the engine holds.
+#![allow(clippy::needless_pass_by_value, reason = "json!(…) reads better without a borrow")]
+
+mod ending;
+mod fixture;
+mod invariants;
+mod order;
+mod recording;
+mod robustness;
+mod scale;
+mod simulation;
+mod starting;
+mod world;

@@ -135,7 +135,8 @@ impl<F: Facts> Index<F> {
                 Vec::new()
             }
             Event::InitDone => {
-                let listed = std::mem::take(&mut *self.listed.write().unwrap_or_else(PoisonError::into_inner));
+                let listed =
+                    std::mem::take(&mut *self.listed.write().unwrap_or_else(PoisonError::into_inner));
                 let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
                 let concerned = differences(&entries, &listed);
                 *entries = listed;
@@ -223,7 +224,12 @@ mod tests {
     fn a_new_list_tells_of_missed_deletions_and_ends() {
         let index = Index::<JobFacts>::default();
         concerned_by(&index, vec![Event::Apply(job("gone", false)), Event::Apply(job("ends", false))]);
-        let list = vec![Event::Init, Event::InitApply(job("ends", true)), Event::InitApply(job("new", false)), Event::InitDone];
+        let list = vec![
+            Event::Init,
+            Event::InitApply(job("ends", true)),
+            Event::InitApply(job("new", false)),
+            Event::InitDone,
+        ];
         assert_eq!(concerned_by(&index, list), 2);
         assert_eq!(index.len(), 2);
     }

@@ -26,21 +26,37 @@ fn a_thousand_activities_with_ten_thousand_edges_compile() {
 
 #[test]
 fn lists_end_at_their_limit() {
-    let inputs = |count: usize| spec(vec![json!({"id": "a", "type": "t", "inputs": (0..count).map(|at| format!("x{at}")).collect::<Vec<_>>()})]);
+    let inputs = |count: usize| {
+        spec(vec![
+            json!({"id": "a", "type": "t", "inputs": (0..count).map(|at| format!("x{at}")).collect::<Vec<_>>()}),
+        ])
+    };
     assert!(compile(&inputs(100), state_of).is_ok());
-    assert_eq!(first_problem(&inputs(101)), "LimitExceeded: spec.activities[0].inputs: must have at most 100 entries, has 101");
+    assert_eq!(
+        first_problem(&inputs(101)),
+        "LimitExceeded: spec.activities[0].inputs: must have at most 100 entries, has 101"
+    );
     let dependencies = |count: usize| {
-        spec(vec![json!({"id": "a", "type": "t"}), json!({"id": "b", "type": "t", "dependsOn": vec!["a"; count]})])
+        spec(vec![
+            json!({"id": "a", "type": "t"}),
+            json!({"id": "b", "type": "t", "dependsOn": vec!["a"; count]}),
+        ])
     };
     assert!(compile(&dependencies(1000), state_of).is_ok());
-    assert_eq!(first_problem(&dependencies(1001)), "LimitExceeded: spec.activities[1].dependsOn: must have at most 1000 entries, has 1001");
+    assert_eq!(
+        first_problem(&dependencies(1001)),
+        "LimitExceeded: spec.activities[1].dependsOn: must have at most 1000 entries, has 1001"
+    );
 }
 
 #[test]
 fn a_chain_of_a_thousand_that_is_a_cycle_is_told() {
     let activity = |at: usize| json!({"id": format!("a{at}"), "type": "t", "dependsOn": format!("a{}", (at + 1) % 1000)});
     let problem = first_problem(&spec((0..1000).map(activity).collect()));
-    assert!(problem.starts_with("CycleDetected: spec.activities: dependency cycle a0 -> a999 -> a998 -> "), "{problem}");
+    assert!(
+        problem.starts_with("CycleDetected: spec.activities: dependency cycle a0 -> a999 -> a998 -> "),
+        "{problem}"
+    );
     assert!(problem.ends_with(" -> a1 -> a0"));
 }
 
@@ -56,8 +72,12 @@ fn a_definition_of_nothing_but_mistakes_is_told_soon() {
 
 #[test]
 fn a_huge_name_gets_no_suggestion() {
-    let mut activities: Vec<Value> = (0..1000).map(|at| json!({"id": format!("{}-{at}", "a".repeat(50)), "type": "t"})).collect();
+    let mut activities: Vec<Value> =
+        (0..1000).map(|at| json!({"id": format!("{}-{at}", "a".repeat(50)), "type": "t"})).collect();
     activities.push(json!({"id": "last", "type": "t", "dependsOn": "a".repeat(1_000_000)}));
     let problem = first_problem(&spec(activities));
-    assert_eq!(problem, format!("UnknownDependency: spec.activities[1000].dependsOn: no activity \"{}…\"", "a".repeat(80)));
+    assert_eq!(
+        problem,
+        format!("UnknownDependency: spec.activities[1000].dependsOn: no activity \"{}…\"", "a".repeat(80))
+    );
 }

@@ -1,0 +1,105 @@
+//! Acceptance in the cluster: the definition is read once, pinned, and never read again.
+//!
+//! Responsible for: what `engine::acceptance` needs to know, and recording what it decides. Must never: start anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::api::Api;
+
+use super::super::context::Context;
+use super::super::definitions::Resolved;
+use super::super::error::Error;
+use super::super::guard::Guarded;
+use super::super::memory::Run;
+use super::{LONGEST_WAIT, Next, is_told, until, write_status};
+use crate::api::{Orchestration, OrchestrationDefinition};
+use crate::client::bounded;
+use crate::engine::acceptance::{self, Decision, Definition};
+use crate::engine::condition;
+
+/// Longest time without a look for a definition that is missing; its arrival wakes us earlier.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// An Orchestration without a revision meets its definition, or waits for it.
+pub(super) async fn accept(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+) -> Result<Next, Error> {
+    let namespace = current.namespace().unwrap_or_default();
+    let type_ = current.spec.type_.as_str();
+    // One quorum read: a definition and a run that are applied together arrive on separate watches.
+    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
+    let found = bounded(api.get_opt(type_)).await;
+    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    let now = context.clock.now();
+    let decision = match found.map(|found| usable(context, found)) {
+        None => acceptance::decide(current, &Definition::NotFound, now),
+        Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
+        Some(Ok((active, resolved))) => {
+            let (compiled, revision) = (resolved.compiled.clone(), resolved.name.clone());
+            if active {
+                context.revisions.store(&namespace, type_, resolved).await?;
+            }
+            acceptance::decide(
+                current,
+                &Definition::Ready { revision: &revision, compiled: &compiled, active },
+                now,
+            )
+        }
+    };
+    settle(context, run, current, decision).await
+}
+
+/// The definition, if it is ready and the caches show the same of it as its own status.
+fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<(bool, Resolved), String> {
+    let definition = found.content.map_err(|unreadable| unreadable.message)?;
+    let status = definition.status.clone().unwrap_or_default();
+    let not_seen = || "its newest version has not been checked yet".to_owned();
+    if status.observed_generation != definition.metadata.generation {
+        return Err(not_seen());
+    }
+    if !condition::is_true(&status.conditions, "Ready") {
+        let ready = condition::find(&status.conditions, "Ready");
+        return Err(ready.map_or_else(not_seen, |ready| format!("{}: {}", ready.reason, ready.message)));
+    }
+    let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
+    if status.revision.as_deref() != Some(resolved.name.as_str()) {
+        return Err(not_seen());
+    }
+    Ok((definition.spec.active, resolved))
+}
+
+/// The revision is gone or of another version: nothing can be done, but the Orchestration still ends.
+pub(super) async fn unpinned(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+    why: String,
+) -> Result<Next, Error> {
+    let decision = acceptance::decide(current, &Definition::NotReady(why), context.clock.now());
+    settle(context, run, current, decision).await
+}
+
+async fn settle(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+    decision: Decision,
+) -> Result<Next, Error> {
+    let now = context.clock.now();
+    let wait = decision.wake_at.map_or(LONGEST_WAIT, |at| until(at, now)).min(LOOK_AGAIN);
+    let Some(patch) = decision.update.merge_patch(&current.status.clone().unwrap_or_default()) else {
+        return Ok(Next::Wait(wait));
+    };
+    let newer = write_status(context, run, current, patch).await?;
+    if decision.accepted {
+        return Ok(Next::Again(newer));
+    }
+    if let Some(stalled) = condition::find(&decision.update.summary.conditions, "Stalled") {
+        context.reporter.refused(&newer, &stalled.reason, &stalled.message).await;
+    }
+    Ok(if is_told(&newer) { Next::Again(newer) } else { Next::Wait(wait) })
+}

@@ -1,0 +1,392 @@
+//! The invariants of the engine, in one function. The numbers are those of the design.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::simulation::Case;
+use super::world::World;
+use crate::api::orchestration::{ActivityState, Orchestration, OrchestrationStatus};
+use crate::engine::condition::{find, is_true};
+use crate::engine::effect::Effect;
+use crate::engine::observe::Observed;
+use crate::engine::plan::{Notice, Plan, STOP_GRACE, Situation, Urgency, plan};
+use crate::engine::state::{is_final, is_legal};
+use crate::engine::status::summary;
+
+/// A plan, what it was made from, and what is really the case.
+pub struct Moment<'a> {
+    pub case: &'a Case,
+    pub world: &'a World,
+    pub orchestration: &'a Orchestration,
+    pub observed: &'a Observed,
+    pub deadline: Timestamp,
+    pub plan: &'a Plan,
+}
+
+/// Fails with the invariant that does not hold.
+pub fn check(moment: &Moment<'_>) {
+    let Moment { case, world, orchestration, observed, deadline, plan: planned } = *moment;
+    let compiled = &case.compiled;
+    let now = world.now;
+    let before = orchestration.status.as_ref().unwrap();
+    let after = planned.update.apply(before);
+    let has_ended = after.completion_time.is_some();
+    let state = |status: &OrchestrationStatus, activity: usize| {
+        status
+            .activities
+            .get(&compiled.activities[activity].id)
+            .map_or(ActivityState::Pending, |entry| entry.state)
+    };
+    let id = |activity: usize| compiled.activities[activity].id.as_str();
+
+    let is_failing =
+        (0..compiled.activities.len()).any(|other| state(&after, other) == ActivityState::Failed);
+    let mut unfinished: BTreeMap<usize, usize> = BTreeMap::new();
+    for activity in world.unfinished() {
+        *unfinished.entry(activity).or_default() += 1;
+    }
+    for effect in &planned.effects {
+        match effect {
+            Effect::Start { activity, attempt, inputs } => {
+                let activity = *activity;
+                *unfinished.entry(activity).or_default() += 1;
+                let of_activity = compiled.activities[activity].reads.iter();
+                assert!(
+                    !world.jobs.contains_key(&(activity, *attempt)),
+                    "1: {} is started twice",
+                    id(activity)
+                );
+                assert!(!is_final(state(before, activity)), "2: {} is final and is started", id(activity));
+                assert!(
+                    !is_final(state(&after, activity)),
+                    "2: {} becomes final and is started",
+                    id(activity)
+                );
+                for dependency in compiled.graph.dependencies(activity) {
+                    assert!(
+                        world.outputs(*dependency).is_some(),
+                        "3: {} starts before {} is done",
+                        id(activity),
+                        id(*dependency)
+                    );
+                }
+                for read in of_activity {
+                    let stored = before
+                        .activities
+                        .get(id(*read))
+                        .filter(|entry| entry.state == ActivityState::Succeeded);
+                    assert!(
+                        stored.is_some(),
+                        "3: {} starts before the outputs of {} are stored",
+                        id(activity),
+                        id(*read)
+                    );
+                }
+                assert_eq!(
+                    *inputs,
+                    case.expected_inputs(activity, world),
+                    "3: {} gets something else",
+                    id(activity)
+                );
+                if case.is_tiered {
+                    let earlier = compiled.tiers[..compiled.activities[activity].tier].iter().flatten();
+                    for other in earlier {
+                        assert!(
+                            world.outputs(*other).is_some(),
+                            "3: {} starts before {} of an earlier tier",
+                            id(activity),
+                            id(*other)
+                        );
+                    }
+                }
+                assert_eq!(*attempt, 1, "4: {} has one attempt", id(activity));
+                assert!(
+                    before.stop_time.is_none() && now < deadline,
+                    "11: {} starts although all has to end",
+                    id(activity)
+                );
+                assert!(!is_failing, "drain: {} starts after a failure", id(activity));
+            }
+            Effect::Stop { activity, attempt } => {
+                assert!(
+                    before.stop_time.is_some(),
+                    "stop: {} is stopped before the intent is stored",
+                    id(*activity)
+                );
+                assert_eq!(
+                    state(&after, *activity),
+                    ActivityState::Running,
+                    "stop: {} does not run",
+                    id(*activity)
+                );
+                assert_eq!(*attempt, 1, "stop: {} has no such attempt", id(*activity));
+            }
+        }
+    }
+    for (activity, count) in &unfinished {
+        assert!(*count <= 1, "1: {count} attempts of {} run at once", id(*activity));
+    }
+    assert!(unfinished.len() <= compiled.parallelism, "parallelism: {} run at once", unfinished.len());
+
+    for (name, old) in &before.activities {
+        let new = after.activities.get(name).unwrap_or_else(|| panic!("9: the entry of {name} is gone"));
+        assert!(is_legal(old.state, new.state), "9: {name} goes from {:?} to {:?}", old.state, new.state);
+        assert!(!is_final(old.state) || old == new, "9: {name} is final and changes from {old:?} to {new:?}");
+        assert!(
+            new.attempt >= old.attempt && new.attempt <= 1,
+            "4: the attempt of {name} becomes {}",
+            new.attempt
+        );
+        assert!(old.outputs.is_none() || old.outputs == new.outputs, "7: a stored output of {name} changes");
+        assert!(new.ready_time.is_some() || old.ready_time.is_none(), "9: the ready time of {name} is gone");
+    }
+    for (index, activity) in compiled.activities.iter().enumerate() {
+        let Some(entry) = after.activities.get(&activity.id) else {
+            panic!("9: there is no entry of {}", activity.id)
+        };
+        let name = &activity.id;
+        match entry.state {
+            ActivityState::Succeeded => {
+                let really = world.outputs(index).filter(|outputs| !outputs.is_empty());
+                assert!(world.outputs(index).is_some(), "8: {name} did not succeed");
+                assert_eq!(entry.outputs.as_ref(), really, "7: {name} has made something else");
+            }
+            ActivityState::Failed => assert!(
+                is_final(state(before, index)) || world.has_failed(index),
+                "8: {name} did not fail: {entry:?}"
+            ),
+            ActivityState::Cancelled => assert!(before.stop_time.is_some(), "8: nobody cancelled {name}"),
+            ActivityState::NotStarted => {
+                assert!(has_ended, "8: {name} may still start");
+                assert_eq!(entry.attempt, 0, "8: {name} was started");
+            }
+            ActivityState::Running => {
+                assert!(world.jobs.contains_key(&(index, 1)), "8: nothing of {name} runs");
+                assert!(!has_ended, "10: it ends while {name} runs");
+            }
+            ActivityState::Pending => assert!(!has_ended, "10: it ends while {name} is pending"),
+            ActivityState::Unknown => panic!("9: the state of {name} is unknown"),
+        }
+        let is_done = is_final(entry.state) && entry.state != ActivityState::NotStarted;
+        assert_eq!(
+            entry.completion_time.is_some(),
+            is_done,
+            "9: {name} has a completion time iff it is final"
+        );
+        assert!(entry.outputs.is_none() || entry.state == ActivityState::Succeeded, "7: {name} has outputs");
+        assert_eq!(entry.tier, u32::try_from(activity.tier).ok(), "9: the tier of {name}");
+    }
+
+    if before.completion_time.is_some() {
+        let mut same = before.clone();
+        same.observed_generation = orchestration.metadata.generation;
+        assert_eq!(after, same, "9: a finished status changes");
+    }
+    assert_eq!(after.observed_generation, orchestration.metadata.generation, "the generation is observed");
+    assert!(before.stop_time.is_none() || before.stop_time == after.stop_time, "9: the stop time changes");
+    assert!(
+        before.start_time == after.start_time && before.revision == after.revision,
+        "9: what acceptance wrote changes"
+    );
+    let succeeded = compiled
+        .activities
+        .iter()
+        .filter(|a| after.activities[&a.id].state == ActivityState::Succeeded)
+        .count();
+    assert_eq!(
+        after.progress,
+        Some(format!("{succeeded}/{}", compiled.activities.len())),
+        "progress counts successes"
+    );
+    assert_eq!(is_true(&after.conditions, "Finished"), has_ended, "Finished is said iff it has ended");
+    assert_eq!(
+        is_true(&after.conditions, "Reconciling"),
+        !has_ended,
+        "Reconciling is said until it has ended"
+    );
+    for condition in &after.conditions {
+        let old = find(&before.conditions, &condition.type_).filter(|old| old.status == condition.status);
+        let kept = old.is_none_or(|old| old.last_transition_time == condition.last_transition_time);
+        assert!(kept, "the transition time of {} changes without its status", condition.type_);
+    }
+    if has_ended {
+        check_end(moment, &after, succeeded);
+    } else {
+        assert!(after.output.is_none() && after.duration.is_none(), "10: there is an output before the end");
+        let wake =
+            planned.wake_at.unwrap_or_else(|| panic!("liveness: nothing wakes an unfinished orchestration"));
+        let acts = !planned.effects.is_empty() || planned.urgency == Urgency::Now;
+        assert!(wake > now || acts, "liveness: it wakes at {wake}, again and again, and does nothing");
+        assert!(
+            wake <= after.stop_time.as_ref().map_or(deadline, |began| began.0 + STOP_GRACE),
+            "liveness: it sleeps past its deadline"
+        );
+    }
+
+    check_urgency(moment, before, &after);
+    check_repetition(moment, &after);
+    let illegal = planned.notices.iter().find(|notice| matches!(notice, Notice::IllegalTransition { .. }));
+    assert_eq!(illegal, None, "no transition is illegal");
+    let edges: usize = (0..compiled.activities.len()).map(|at| compiled.graph.dependencies(at).len()).sum();
+    assert!(
+        planned.work <= (3 * compiled.activities.len() + edges) as u64,
+        "cost: {} for {edges} edges",
+        planned.work
+    );
+    if observed.attempts.len() < 20 || world.dice.clone().one_in(8) {
+        check_patch(planned, before);
+    }
+}
+
+fn check_end(moment: &Moment<'_>, after: &OrchestrationStatus, succeeded: usize) {
+    let Moment { case, world, plan: planned, deadline, .. } = *moment;
+    assert!(
+        planned.effects.is_empty() && planned.wake_at.is_none(),
+        "11: something is left to do after the end"
+    );
+    if moment.orchestration.status.as_ref().unwrap().completion_time.is_some() {
+        return;
+    }
+    let total = case.compiled.activities.len();
+    let condition = find(&after.conditions, "Succeeded").unwrap();
+    let count = |state: ActivityState| after.activities.values().filter(|entry| entry.state == state).count();
+    match condition.reason.as_str() {
+        "Completed" => assert_eq!(succeeded, total, "10: Completed means that every activity has succeeded"),
+        "ActivityFailed" => {
+            assert!(count(ActivityState::Failed) > 0, "10: ActivityFailed means that one has failed");
+        }
+        "DeadlineExceeded" => {
+            assert!(world.now >= deadline || after.stop_time.is_some(), "10: the deadline has not passed");
+            assert_eq!(
+                count(ActivityState::Failed),
+                0,
+                "10: the failure of an activity comes before the deadline"
+            );
+        }
+        other => panic!("10: the end has the reason {other}"),
+    }
+    assert_eq!(
+        condition.status == "True",
+        succeeded == total,
+        "10: Succeeded means that every activity has succeeded"
+    );
+    assert_eq!(is_true(&after.conditions, "Stalled"), succeeded != total, "10: Stalled means that it failed");
+    assert_eq!(after.output, case.expected_output(world).filter(|_| succeeded == total), "10: the output");
+    assert!(
+        after.duration.is_some() && after.completion_time >= after.start_time,
+        "9: it ends after it began"
+    );
+    let grace_is_over = after.stop_time.as_ref().is_some_and(|began| began.0 + STOP_GRACE <= world.now);
+    let runs: Vec<usize> = world.unfinished().collect();
+    assert!(grace_is_over || runs.is_empty(), "2: it ends while {runs:?} run");
+}
+
+/// Written at once: the first start, outputs that something ready waits for, the intent to stop, the end.
+fn check_urgency(moment: &Moment<'_>, before: &OrchestrationStatus, after: &OrchestrationStatus) {
+    let Moment { case, plan: planned, .. } = *moment;
+    if before.completion_time.is_some() {
+        return;
+    }
+    let has_started = |status: &OrchestrationStatus| {
+        status.activities.values().any(|entry| entry.state != ActivityState::Pending)
+    };
+    let first = has_started(after) && !has_started(before);
+    let stops = before.stop_time.is_none() && after.stop_time.is_some();
+    let news = |at: usize| {
+        let id = &case.compiled.activities[at].id;
+        before.activities[id].outputs.is_none()
+            && after.activities[id].state == ActivityState::Succeeded
+            && before.activities[id].state != ActivityState::Succeeded
+    };
+    let awaited = case.compiled.activities.iter().any(|activity| {
+        after.activities[&activity.id].state == ActivityState::Pending
+            && activity.reads.iter().any(|read| news(*read))
+    });
+    let must = first || stops || after.completion_time.is_some();
+    assert!(
+        !must || planned.urgency == Urgency::Now,
+        "urgency: a start, a stop or an end is to be seen at once"
+    );
+    assert!(must || awaited || planned.urgency == Urgency::Soon, "urgency: nobody waits for this");
+    assert_eq!(
+        planned.notices.contains(&Notice::Started),
+        first && after.completion_time.is_none(),
+        "a start is told once"
+    );
+}
+
+/// 16: planned again from its own result, nothing changes; once stored, outputs and the intent to stop lead on.
+fn check_repetition(moment: &Moment<'_>, after: &OrchestrationStatus) {
+    let Moment { case, orchestration, observed, world, plan: planned, .. } = *moment;
+    let mut orchestration = orchestration.clone();
+    orchestration.status = Some(after.clone());
+    let mut previous = planned.clone();
+    for _ in 0..4 {
+        let stored = orchestration.status.clone().unwrap();
+        let again = plan(&Situation {
+            compiled: &case.compiled,
+            orchestration: &orchestration,
+            observed,
+            now: world.now,
+        });
+        let patch = again.update.merge_patch(&stored);
+        if patch.is_none() && again.effects == previous.effects {
+            return;
+        }
+        assert_eq!(
+            previous.urgency,
+            Urgency::Now,
+            "16: what may wait has changed the plan to {patch:?} and {:?}",
+            again.effects
+        );
+        orchestration.status = Some(again.update.apply(&stored));
+        previous = again;
+    }
+    panic!("16: the plan changes for ever");
+}
+
+/// What travels makes of the old status what the update says.
+pub fn check_patch(planned: &Plan, before: &OrchestrationStatus) {
+    let mut object = json!({ "status": before });
+    if let Some(patch) = planned.update.merge_patch(before) {
+        merge(&mut object, &patch);
+        assert_ne!(object, json!({ "status": before }), "patch: nothing travels for nothing");
+    }
+    assert_eq!(object, json!({"status": planned.update.apply(before)}), "patch: it makes something else");
+    assert!(summary(&planned.update.summary) == planned.update.summary, "patch: a summary has no activities");
+}
+
+/// JSON merge patch, as RFC 7386 has it.
+pub fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let members = target.as_object_mut().unwrap();
+    for (key, value) in patch {
+        if value.is_null() {
+            members.remove(key);
+        } else {
+            merge(members.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[test]
+fn the_merge_is_that_of_the_rfc() {
+    let check = |target: Value, patch: Value, expected: Value| {
+        let mut merged = target;
+        merge(&mut merged, &patch);
+        assert_eq!(merged, expected);
+    };
+    check(json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"}));
+    check(json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"}));
+    check(json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}}));
+    check(json!({"a": "c"}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}}));
+    check(json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]}));
+}

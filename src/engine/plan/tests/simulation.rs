@@ -1,0 +1,313 @@
+//! Whole runs of random definitions in the simulated world, driven as the shell does: effects, then another look and
+//! another plan, then the record; with crashes in between.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::fixture::{at, compiled, object};
+use super::invariants::{Moment, check};
+use super::world::{Dice, World};
+use crate::api::common::Object;
+use crate::api::orchestration::{ActivityState, Orchestration, OrchestrationStatus};
+use crate::engine::acceptance::{Definition, deadline, decide};
+use crate::engine::definition::Compiled;
+use crate::engine::observe::Observed;
+use crate::engine::plan::{STOP_GRACE, Situation, Urgency, plan};
+
+/// A definition, and what it means in words of its own.
+pub struct Case {
+    pub compiled: Compiled,
+    pub is_tiered: bool,
+    sources: Vec<Vec<(String, Source)>>,
+    outputs: Vec<(String, Source)>,
+    input: Object,
+}
+
+/// Where a value comes from, as the definition was made.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Input,
+    MemberOfInput,
+    Nothing,
+    Whole(usize),
+    Value(usize),
+}
+
+impl Case {
+    /// A random definition of so many activities.
+    fn new(size: usize, dice: &mut Dice) -> Self {
+        let density = 1 + dice.below(4);
+        // Ids in random order, so that the definition is not in topological order.
+        let mut position: Vec<usize> = (0..size).collect();
+        for at in (1..size).rev() {
+            position.swap(at, dice.index(at + 1));
+        }
+        let mut activities = vec![Value::Null; size];
+        let mut sources = vec![Vec::new(); size];
+        let mut ancestors: Vec<Vec<usize>> = Vec::new();
+        for at in 0..size {
+            let mut depends_on: Vec<usize> =
+                (0..dice.below(density)).filter(|_| at > 0).map(|_| dice.index(at)).collect();
+            depends_on.sort_unstable();
+            depends_on.dedup();
+            let mut above: Vec<usize> =
+                depends_on.iter().flat_map(|on| ancestors[*on].iter().copied().chain([*on])).collect();
+            above.sort_unstable();
+            above.dedup();
+            let chosen: Vec<(String, Source)> = (0..dice.below(4))
+                .map(|item| {
+                    (
+                        format!("t{item}"),
+                        source(dice, &above.iter().map(|on| position[*on]).collect::<Vec<_>>()),
+                    )
+                })
+                .collect();
+            let id = position[at];
+            activities[id] = json!({
+                "id": format!("a{id}"), "type": "t",
+                "dependsOn": depends_on.iter().map(|on| format!("a{}", position[*on])).collect::<Vec<_>>(),
+                "inputs": mappings(&chosen),
+            });
+            sources[id] = chosen;
+            ancestors.push(above);
+        }
+        let all: Vec<usize> = (0..size).collect();
+        let outputs: Vec<(String, Source)> =
+            (0..dice.below(3)).map(|item| (format!("o{item}"), source(dice, &all))).collect();
+        let is_tiered = dice.one_in(3);
+        let mut definition = json!({"activities": activities, "output": mappings(&outputs)});
+        definition["execution"] = json!(if is_tiered { "Tiered" } else { "Eager" });
+        definition["activeDeadlineSeconds"] =
+            json!(if dice.one_in(3) { 3 + dice.below(40) } else { 31_536_000 });
+        if dice.one_in(2) {
+            definition["parallelism"] = json!(1 + dice.below(if size > 50 { 40 } else { 5 }));
+        }
+        let input = object(json!({"x": {"y": [1, null, {"z": 2}]}}));
+        Self { compiled: compiled(&definition), is_tiered, sources, outputs, input }
+    }
+
+    pub fn expected_inputs(&self, activity: usize, world: &World) -> Object {
+        self.values(&self.sources[activity], world)
+    }
+
+    pub fn expected_output(&self, world: &World) -> Option<Object> {
+        (!self.outputs.is_empty()).then(|| self.values(&self.outputs, world))
+    }
+
+    fn values(&self, sources: &[(String, Source)], world: &World) -> Object {
+        let outputs = |activity: usize| world.outputs(activity).cloned().unwrap_or_default();
+        let value = |source: Source| match source {
+            Source::Input => Some(Value::Object(self.input.clone())),
+            Source::MemberOfInput => self.input.get("x").cloned(),
+            Source::Nothing => None,
+            Source::Whole(activity) => Some(Value::Object(outputs(activity))),
+            Source::Value(activity) => outputs(activity).get("value").cloned(),
+        };
+        sources.iter().filter_map(|(target, source)| Some((target.clone(), value(*source)?))).collect()
+    }
+}
+
+fn source(dice: &mut Dice, readable: &[usize]) -> Source {
+    match dice.below(6) {
+        0 => Source::Input,
+        1 => Source::MemberOfInput,
+        2 => Source::Nothing,
+        3 if !readable.is_empty() => Source::Whole(dice.pick(readable)),
+        _ if !readable.is_empty() => Source::Value(dice.pick(readable)),
+        _ => Source::MemberOfInput,
+    }
+}
+
+fn mappings(sources: &[(String, Source)]) -> Vec<Value> {
+    let path = |source: &Source| match source {
+        Source::Input => "input".to_owned(),
+        Source::MemberOfInput => "input.x".to_owned(),
+        Source::Nothing => "nothing[3].at.all".to_owned(),
+        Source::Whole(activity) => format!("a{activity}"),
+        Source::Value(activity) => format!("a{activity}.value"),
+    };
+    sources.iter().map(|(target, source)| json!({"source": path(source), "target": target})).collect()
+}
+
+struct Simulation {
+    case: Case,
+    world: World,
+    orchestration: Orchestration,
+    deadline: Timestamp,
+    last_write: Timestamp,
+    wake_at: Option<Timestamp>,
+    seen: Option<Observed>,
+}
+
+impl Simulation {
+    fn new(size: usize, seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let case = Case::new(size, &mut dice);
+        let mut orchestration: Orchestration = serde_json::from_value(json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration",
+            "metadata": {"name": "o", "uid": "u", "generation": 1, "creationTimestamp": at(0)},
+            "spec": {"type": "t", "input": case.input},
+        }))
+        .unwrap();
+        let ready = Definition::Ready { revision: "r", compiled: &case.compiled, active: true };
+        let update = decide(&orchestration, &ready, at(0)).update;
+        orchestration.status = Some(update.apply(&OrchestrationStatus::default()));
+        let deadline = deadline(&orchestration, case.compiled.active_deadline_seconds);
+        let mut world = World::new(at(0), dice);
+        world.failures = world.dice.pick(&[0, 0, 10, 150]);
+        world.is_stubborn = world.dice.one_in(3);
+        Self { case, world, orchestration, deadline, last_write: at(0), wake_at: Some(at(0)), seen: None }
+    }
+
+    fn status(&self) -> &OrchestrationStatus {
+        self.orchestration.status.as_ref().unwrap()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.status().completion_time.is_some()
+    }
+
+    /// What the shell does when it is woken.
+    fn reconcile(&mut self) {
+        for _ in 0..8 {
+            let observed = self.world.observe(&self.case.compiled, self.status());
+            let Self { case, world, orchestration, deadline, .. } = self;
+            let now = world.now;
+            let planned =
+                plan(&Situation { compiled: &case.compiled, orchestration, observed: &observed, now });
+            check(&Moment {
+                case,
+                world,
+                orchestration,
+                observed: &observed,
+                deadline: *deadline,
+                plan: &planned,
+            });
+            if !planned.effects.is_empty() {
+                let crashes = world.is_troubled && world.dice.one_in(10);
+                let done =
+                    if crashes { world.dice.index(planned.effects.len() + 1) } else { planned.effects.len() };
+                planned.effects.iter().take(done).for_each(|effect| world.apply(effect));
+                if crashes {
+                    return self.crash();
+                }
+                continue;
+            }
+            self.seen = Some(observed);
+            self.wake_at = planned.wake_at;
+            let Some(_) = planned.update.merge_patch(self.status()) else { return };
+            let quiet_until = self.last_write + SignedDuration::from_secs(1);
+            if planned.urgency == Urgency::Soon && now < quiet_until {
+                self.wake_at = Some(planned.wake_at.map_or(quiet_until, |at| at.min(quiet_until)));
+                return;
+            }
+            if self.world.is_troubled && self.world.dice.one_in(10) {
+                return self.crash();
+            }
+            let next = planned.update.apply(self.status());
+            self.world.forget_stored(&self.case.compiled, &next);
+            self.world.is_ending = next.stop_time.is_some();
+            self.orchestration.status = Some(next);
+            self.last_write = now;
+        }
+        panic!("16: the rounds of one reconcile never end");
+    }
+
+    fn crash(&mut self) {
+        self.world.crash();
+        self.wake_at = None;
+        self.seen = None;
+    }
+
+    /// Whether the shell is woken: by what it sees, or by the clock.
+    fn is_woken(&self) -> bool {
+        let observed = self.world.observe(&self.case.compiled, self.status());
+        self.seen.as_ref() != Some(&observed) || self.wake_at.is_some_and(|at| at <= self.world.now)
+    }
+
+    fn run(&mut self) {
+        for _ in 0..self.world.dice.below(60) {
+            self.world.now = match self.world.dice.below(12) {
+                0 => self.world.now - SignedDuration::from_secs(2),
+                1..4 => self.world.now,
+                4 => self.world.now + self.world.dice.seconds(40),
+                _ => self.world.now + SignedDuration::from_millis(700),
+            };
+            self.world.pass();
+            if self.world.dice.one_in(10) {
+                *self.orchestration.metadata.generation.as_mut().unwrap() += 1;
+            }
+            if !self.is_finished()
+                || self.status().observed_generation != self.orchestration.metadata.generation
+            {
+                self.reconcile();
+            }
+        }
+        self.world.is_troubled = false;
+        let patience = 300 + 10 * self.case.compiled.activities.len();
+        let mut steps = 0;
+        while !self.is_finished() {
+            self.world.now += SignedDuration::from_secs(1) + self.world.dice.seconds(3);
+            self.world.pass();
+            if self.is_woken() {
+                self.reconcile();
+            }
+            steps += 1;
+            assert!(
+                steps < patience,
+                "liveness 1: not finished after {steps} quiet moments: {:?}",
+                self.status()
+            );
+            let last = self.deadline.max(at(0)) + STOP_GRACE + SignedDuration::from_secs(300);
+            assert!(
+                self.world.now < last,
+                "liveness 2: not finished long after its deadline: {:?}",
+                self.status()
+            );
+        }
+        self.world.now = self.world.now.max(self.last_write) + SignedDuration::from_secs(2);
+        self.reconcile();
+        assert_eq!(self.wake_at, None, "a finished orchestration sleeps");
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_invariant_holds_in_every_history(
+        size in prop_oneof![14 => 1usize..12, 5 => 12usize..40, 1 => 40usize..=200],
+        seed in any::<u64>(),
+    ) {
+        Simulation::new(size, seed).run();
+    }
+}
+
+/// The dice must fall on everything that the invariants speak of, or they would hold for nothing.
+#[test]
+fn the_histories_hold_every_kind_of_end() {
+    let mut ends = std::collections::BTreeMap::<String, usize>::new();
+    for seed in 0..200 {
+        let mut simulation = Simulation::new(1 + usize::try_from(seed).unwrap() % 15, seed);
+        simulation.run();
+        let succeeded = crate::engine::condition::find(&simulation.status().conditions, "Succeeded").unwrap();
+        *ends.entry(succeeded.reason.clone()).or_default() += 1;
+        for entry in simulation.status().activities.values() {
+            *ends.entry(format!("{:?}", entry.state)).or_default() += 1;
+        }
+        if simulation.status().stop_time.is_some() {
+            *ends.entry("stopped".to_owned()).or_default() += 1;
+        }
+    }
+    let states = [
+        ActivityState::Succeeded,
+        ActivityState::Failed,
+        ActivityState::Cancelled,
+        ActivityState::NotStarted,
+    ];
+    let wanted = states.iter().map(|state| format!("{state:?}"));
+    for wanted in
+        wanted.chain(["Completed", "ActivityFailed", "DeadlineExceeded", "stopped"].map(str::to_owned))
+    {
+        assert!(ends.get(&wanted).is_some_and(|count| *count >= 10), "too few are {wanted}: {ends:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Bad input through the real API server, and the words in which a user is told of it.
+//!
+//! Responsible for: the whole message, as kubectl or a condition shows it. Must never: accept a message that only
+//! contains the right word.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod graph;
+mod missing;
+mod names;
+mod poison;
+mod refused;
+mod templates;

@@ -1,0 +1,188 @@
+//! Job templates that cannot be used: told by the ActivityDefinition, before anything runs.
+
+use orchestrator::api::ActivityDefinition;
+use serde_json::{Value, json};
+
+use crate::support::cluster::TestNamespace;
+use crate::support::objects::activity_with;
+use crate::support::operator::Operator;
+use crate::support::told::says;
+
+/// Makes activity types of pod specs laid over a good one, and compares what the condition Ready says, whole.
+async fn check(namespace: &TestNamespace, cases: &[(Value, &str)]) {
+    for (at, (template, _)) in cases.iter().enumerate() {
+        namespace.create(activity_with(&format!("a{at}"), json!({"template": template}))).await;
+    }
+    for (at, (template, expected)) in cases.iter().enumerate() {
+        let found = namespace
+            .until(&format!("a{at}"), |found: &ActivityDefinition| !says(found, "Ready").is_empty())
+            .await;
+        assert_eq!(says(&found, "Ready"), *expected, "{template}");
+        let stalled = says(&found, "Stalled");
+        assert_eq!(stalled, if expected.starts_with("True") { String::new() } else { expected.replacen("False", "True", 1) });
+    }
+}
+
+/// A template whose pod has these fields as well.
+fn pod(fields: Value) -> Value {
+    let mut spec = json!({"containers": [{"name": "main", "image": "none"}]});
+    spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    json!({"spec": spec})
+}
+
+/// A template whose container has these fields as well.
+fn container(fields: Value) -> Value {
+    let mut container = json!({"name": "main", "image": "none"});
+    container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    pod(json!({"containers": [container]}))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_job_it_takes_a_message_bus() {
+    let namespace = TestNamespace::new().await;
+    let _operator = Operator::start(&namespace).await;
+    namespace
+        .create(json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "dns"},
+            "spec": {"provider": "dns.example.com", "description": "as in the design document"},
+        }))
+        .await;
+    let found = namespace.until("dns", |found: &ActivityDefinition| !says(found, "Ready").is_empty()).await;
+    let why = "NoMessageBus: spec.job: is missing, so that the work would be sent to agents, but no message bus is configured; set spec.job to run it as a Job";
+    assert_eq!(says(&found, "Ready"), format!("False NoMessageBus: {why}"));
+    assert_eq!(says(&found, "Stalled"), format!("True NoMessageBus: {why}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_breaks_the_contract_with_a_pod_is_told_with_its_path() {
+    let namespace = TestNamespace::new().await;
+    let _operator = Operator::start(&namespace).await;
+    const AT: &str = "False InvalidJobTemplate: InvalidJobTemplate: spec.job.template";
+    let says = |rest: &str| format!("{AT}{rest}");
+    let always = says(".spec.restartPolicy: \"Always\" is not possible, only \"Never\": every new start is an attempt of its own");
+    let on_failure = says(".spec.restartPolicy: \"OnFailure\" is not possible, only \"Never\": every new start is an attempt of its own");
+    let environment = format!(
+        "{}\nInvalidJobTemplate: spec.job.template.spec.containers[0].env[2].name: \"ORCHESTRATOR_UID\": names that begin with ORCHESTRATOR_ are the orchestrator's own",
+        says(".spec.containers[0].env[1].name: \"INPUT_DOMAIN\": names that begin with INPUT_ are the orchestrator's own"),
+    );
+    let termination = says(".spec.containers[0].terminationMessagePath: is not possible in the first container: its outputs are read from there, write them to the file named by ORCHESTRATOR_OUTPUT_FILE");
+    let volume = says(".spec.volumes[0].name: \"orchestrator-input\": names that begin with orchestrator- are the orchestrator's own");
+    let mount = says(".spec.containers[0].volumeMounts[0].mountPath: \"/orchestrator/input\" would hide the orchestrator's own files in /orchestrator");
+    let label = says(".metadata.labels[\"orchestrator.dev/activity\"]: the prefix orchestrator.dev/ is the orchestrator's own");
+    let annotation = says(".metadata.annotations[\"orchestrator.dev/input\"]: the prefix orchestrator.dev/ is the orchestrator's own");
+    let no_spec = says(".spec: is required: the spec of a pod");
+    let no_container = says(".spec.containers: is required: a list of at least one container");
+    let with_metadata = |metadata: Value| {
+        let mut template = pod(json!({}));
+        template["metadata"] = metadata;
+        template
+    };
+    check(
+        &namespace,
+        &[
+            (pod(json!({"restartPolicy": "Always"})), &always),
+            (pod(json!({"restartPolicy": "OnFailure"})), &on_failure),
+            (container(json!({"env": [{"name": "A"}, {"name": "INPUT_DOMAIN"}, {"name": "ORCHESTRATOR_UID"}]})), &environment),
+            (container(json!({"terminationMessagePath": "/tmp/out"})), &termination),
+            (pod(json!({"volumes": [{"name": "orchestrator-input", "emptyDir": {}}]})), &volume),
+            (
+                {
+                    let mut template = container(json!({"volumeMounts": [{"name": "v", "mountPath": "/orchestrator/input"}]}));
+                    template["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+                    template
+                },
+                &mount,
+            ),
+            (with_metadata(json!({"labels": {"orchestrator.dev/activity": "x"}})), &label),
+            (with_metadata(json!({"annotations": {"orchestrator.dev/input": "x"}})), &annotation),
+            (json!({}), &no_spec),
+            (json!({"spec": "x"}), &no_spec),
+            (json!({"spec": {"containers": []}}), &no_container),
+            (pod(json!({"restartPolicy": "Never"})), "True Ready: the API server accepts Jobs of this template"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_does_not_accept_is_told_in_its_own_words() {
+    let namespace = TestNamespace::new().await;
+    let _operator = Operator::start(&namespace).await;
+    check(
+        &namespace,
+        &[
+            (container(json!({"imagee": "x", "resources": {"limit": {}}})), "?typo"),
+            (pod(json!({"containers": [{"name": "main"}]})), "?noimage"),
+            (pod(json!({"containers": [{"name": "Main", "image": "none"}, {"name": "Main", "image": "none"}]})), "?names"),
+            (pod(json!({"containers": "x"})), "?illtyped list"),
+            (pod(json!({"hostNetwork": "yes"})), "?illtyped"),
+            (container(json!({"env": [{"name": "A", "value": 1}]})), "?env"),
+            (container(json!({"env": [{"name": "A B", "value": "1"}]})), "?envname"),
+            (container(json!({"resources": {"limits": {"cpu": "one"}}})), "?quantity"),
+            (json!({"metadata": {"labels": {"a b": "c"}}, "spec": pod(json!({}))["spec"]}), "?label"),
+            (json!({"metadata": {"annotations": {"a": "x".repeat(262_145)}}, "spec": pod(json!({}))["spec"]}), "?annotations"),
+        ],
+    )
+    .await;
+}
+
+/// Templates that reach into the node, each in one way, with the field that does.
+fn reaching() -> Vec<(Value, &'static str)> {
+    vec![
+        (pod(json!({"hostNetwork": true})), ".hostNetwork"),
+        (pod(json!({"hostPID": true})), ".hostPID"),
+        (pod(json!({"hostIPC": true})), ".hostIPC"),
+        (pod(json!({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]})), ".volumes[0].hostPath"),
+        (container(json!({"securityContext": {"privileged": true}})), ".containers[0].securityContext.privileged"),
+        (
+            pod(json!({"initContainers": [{"name": "i", "image": "none", "securityContext": {"privileged": true}}]})),
+            ".initContainers[0].securityContext.privileged",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_reaches_into_the_node_is_forbidden() {
+    let namespace = TestNamespace::new().await;
+    let _operator = Operator::start(&namespace).await;
+    let mut cases: Vec<(Value, String)> = reaching()
+        .into_iter()
+        .map(|(template, field)| {
+            let why = format!(
+                "False ForbiddenPodField: ForbiddenPodField: spec.job.template.spec{field}: reaches into the node, which this operator does not allow (it was started without --allow-host-access)"
+            );
+            (template, why)
+        })
+        .collect();
+    // All of them at once, with what is wrong otherwise, in the order of the fields.
+    cases.push((
+        json!({
+            "metadata": {"labels": {"orchestrator.dev/x": "y"}},
+            "spec": {
+                "hostPID": true, "restartPolicy": "Always",
+                "containers": [{"name": "main", "image": "none", "env": [{"name": "INPUT_A"}], "securityContext": {"privileged": true}}],
+                "volumes": [{"name": "orchestrator-x", "hostPath": {"path": "/"}}],
+            },
+        }),
+        "False InvalidJobTemplate: \
+         InvalidJobTemplate: spec.job.template.metadata.labels[\"orchestrator.dev/x\"]: the prefix orchestrator.dev/ is the orchestrator's own\n\
+         InvalidJobTemplate: spec.job.template.spec.containers[0].env[0].name: \"INPUT_A\": names that begin with INPUT_ are the orchestrator's own\n\
+         ForbiddenPodField: spec.job.template.spec.containers[0].securityContext.privileged: reaches into the node, which this operator does not allow (it was started without --allow-host-access)\n\
+         ForbiddenPodField: spec.job.template.spec.hostPID: reaches into the node, which this operator does not allow (it was started without --allow-host-access)\n\
+         InvalidJobTemplate: spec.job.template.spec.restartPolicy: \"Always\" is not possible, only \"Never\": every new start is an attempt of its own\n\
+         ForbiddenPodField: spec.job.template.spec.volumes[0].hostPath: reaches into the node, which this operator does not allow (it was started without --allow-host-access)\n\
+         InvalidJobTemplate: spec.job.template.spec.volumes[0].name: \"orchestrator-x\": names that begin with orchestrator- are the orchestrator's own"
+            .to_owned(),
+    ));
+    let cases: Vec<(Value, &str)> = cases.iter().map(|(template, why)| (template.clone(), why.as_str())).collect();
+    check(&namespace, &cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_allows_it_lets_a_pod_reach_into_the_node() {
+    let namespace = TestNamespace::new().await;
+    let _operator = Operator::start_with(&namespace, |settings| settings.allow_host_access = true).await;
+    let ready = "True Ready: the API server accepts Jobs of this template";
+    let cases: Vec<(Value, &str)> = reaching().into_iter().map(|(template, _)| (template, ready)).collect();
+    check(&namespace, &cases).await;
+}
