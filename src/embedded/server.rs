@@ -117,6 +117,14 @@ impl Server {
         Client::new(self.clone(), "default")
     }
 
+    /// A server of its own that begins with everything that this one has, history and versions included: what many
+    /// tests begin with is made once. It costs little, because objects and kinds are shared.
+    #[must_use]
+    pub fn fork(&self, clock: Arc<dyn Clock>, random: Random, observer: Option<Observer>) -> Self {
+        let state = self.state().fork(clock, random, observer);
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
     /// The newest version that was written.
     #[must_use]
     pub fn version(&self) -> u64 {

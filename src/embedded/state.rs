@@ -63,7 +63,7 @@ pub struct State {
     /// The kinds.
     pub kinds: Kinds,
     /// CEL.
-    pub evaluator: Evaluator,
+    pub evaluator: Arc<Evaluator>,
     pub(super) random: Random,
     pub(super) due: VecDeque<Due>,
     clock: Arc<dyn Clock>,
@@ -83,9 +83,23 @@ impl State {
         Self {
             store: Store::new(bounds),
             kinds: Kinds::default(),
-            evaluator: Evaluator::default(),
+            evaluator: Arc::default(),
             random,
             due: VecDeque::new(),
+            clock,
+            observer,
+        }
+    }
+
+    /// A state of its own with the same contents.
+    #[must_use]
+    pub fn fork(&self, clock: Arc<dyn Clock>, random: Random, observer: Option<Observer>) -> Self {
+        Self {
+            store: self.store.fork(),
+            kinds: self.kinds.clone(),
+            evaluator: Arc::clone(&self.evaluator),
+            random,
+            due: self.due.clone(),
             clock,
             observer,
         }

@@ -121,6 +121,26 @@ impl Store {
         }
     }
 
+    /// A store of its own with the same contents and history. Whoever watches this one does not watch the other.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let fork = |(storage, table): (&String, &Table)| {
+            let table = Table {
+                objects: table.objects.clone(),
+                log: table.log.clone(),
+                changed: watch::Sender::new(*table.changed.borrow()),
+                ..*table
+            };
+            (storage.clone(), table)
+        };
+        Self {
+            tables: self.tables.iter().map(fork).collect(),
+            by_uid: self.by_uid.clone(),
+            dependents: self.dependents.clone(),
+            ..*self
+        }
+    }
+
     /// The newest version.
     #[must_use]
     pub fn version(&self) -> u64 {

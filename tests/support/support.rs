@@ -16,4 +16,5 @@ pub mod reconciles;
 pub mod recording;
 pub mod scene;
 pub mod rights;
+pub mod simulated;
 pub mod told;

@@ -1,0 +1,137 @@
+//! Users: what people and other programs do to the objects of a run while it goes on.
+//!
+//! Responsible for: acts that the API server allows. Must never: look at what the operator thinks.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::direct::Direct;
+use super::scenario::{NAMESPACE, RUN, Scenario, paths};
+
+/// What a user does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Act {
+    DeleteJobs,
+    DeletePods,
+    EvictPods,
+    UnlabelJobs,
+    EditDefinitions,
+    DeleteDefinitions,
+    RecreateDefinitions,
+    DeleteRun,
+    RecreateRun,
+    AnnotateRun,
+    ExtendRun,
+    DropStatus,
+    Poison,
+}
+
+impl Act {
+    pub const ALL: [Self; 13] = [
+        Self::DeleteJobs,
+        Self::DeletePods,
+        Self::EvictPods,
+        Self::UnlabelJobs,
+        Self::EditDefinitions,
+        Self::DeleteDefinitions,
+        Self::RecreateDefinitions,
+        Self::DeleteRun,
+        Self::RecreateRun,
+        Self::AnnotateRun,
+        Self::ExtendRun,
+        Self::DropStatus,
+        Self::Poison,
+    ];
+
+    /// Whether the run ends as if nothing had happened.
+    pub fn is_harmless(self) -> bool {
+        matches!(self, Self::UnlabelJobs | Self::AnnotateRun | Self::ExtendRun | Self::DropStatus | Self::Poison)
+    }
+
+    /// Does it.
+    pub async fn perform(self, users: &Direct, scenario: &Scenario) {
+        match self {
+            Self::DeleteJobs => delete_all(users, &paths::jobs()).await,
+            Self::DeletePods => delete_all(users, &paths::pods()).await,
+            Self::EvictPods => {
+                let disrupted = json!({"status": {"conditions": [{
+                    "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained",
+                }]}});
+                for name in names(users, &paths::pods()).await {
+                    users.patch(&format!("{}/{name}/status", paths::pods()), &disrupted).await;
+                }
+                delete_all(users, &paths::pods()).await;
+            }
+            Self::UnlabelJobs => {
+                let bare = json!({"metadata": {"labels": {"orchestrator.dev/orchestration-uid": null}}});
+                for name in names(users, &paths::jobs()).await {
+                    users.patch(&format!("{}/{name}", paths::jobs()), &bare).await;
+                }
+            }
+            Self::EditDefinitions => {
+                let edit = json!({"spec": {"description": "another", "activities": [{"id": "other", "type": "work"}]}});
+                users.patch(&format!("{}/flow", paths::definitions()), &edit).await;
+                let edit = json!({"spec": {"description": "another"}});
+                users.patch(&format!("{}/work", paths::activities()), &edit).await;
+            }
+            Self::DeleteDefinitions => {
+                users.delete(&format!("{}/flow", paths::definitions()), &Value::Null).await;
+                users.delete(&format!("{}/work", paths::activities()), &Value::Null).await;
+            }
+            Self::RecreateDefinitions => {
+                users.delete(&format!("{}/flow", paths::definitions()), &Value::Null).await;
+                let (_, _) = users.send(Method::POST, &paths::definitions(), &scenario.definition()).await;
+            }
+            Self::DeleteRun => users.delete(&paths::run(), &Value::Null).await,
+            Self::RecreateRun => {
+                users.delete(&paths::run(), &Value::Null).await;
+                let (_, _) = users.send(Method::POST, &paths::runs(), &scenario.run(RUN)).await;
+            }
+            Self::AnnotateRun => {
+                let (_, _) = users
+                    .send(Method::PATCH, &paths::run(), &json!({"metadata": {"annotations": {"seen": "yes"}}}))
+                    .await;
+            }
+            Self::ExtendRun => users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": 4000}})).await,
+            Self::DropStatus => {
+                // The rules of the kind refuse it once there is one.
+                let (_, _) = users.send(Method::PATCH, &format!("{}/status", paths::run()), &json!({"status": null})).await;
+            }
+            Self::Poison => poison(users).await,
+        }
+    }
+}
+
+async fn poison(users: &Direct) {
+    let mut deep = json!(1);
+    for _ in 0..126 {
+        deep = json!({ "a": deep });
+    }
+    let deep = json!({
+        "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration", "metadata": {"name": "poison"},
+        "spec": {"type": "flow", "input": {"deep": deep}},
+    });
+    let (_, _) = users.send(Method::POST, &paths::runs(), &deep).await;
+    let strange = json!({
+        "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "strange"},
+        "spec": {"job": {"template": {"spec": {"containers": "none"}}}},
+    });
+    let (_, _) = users.send(Method::POST, &paths::activities(), &strange).await;
+    let strange = json!({
+        "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationDefinition", "metadata": {"name": "strange"},
+        "spec": {"activities": [{"id": "a", "type": "strange", "dependsOn": {"not": ["a", "list"]}, "inputs": [17]}]},
+    });
+    let (_, _) = users.send(Method::POST, &paths::definitions(), &strange).await;
+}
+
+async fn names(users: &Direct, path: &str) -> Vec<String> {
+    let objects = users.list(path).await;
+    objects.iter().map(|object| object["metadata"]["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+async fn delete_all(users: &Direct, path: &str) {
+    debug_assert!(path.contains(NAMESPACE));
+    for name in names(users, path).await {
+        users.delete(&format!("{path}/{name}"), &json!({"propagationPolicy": "Background"})).await;
+    }
+}

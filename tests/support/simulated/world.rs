@@ -1,0 +1,303 @@
+//! A world: one server, one orchestration, its nodes, and operators that come and go, on paused time.
+//!
+//! Responsible for: one run from its beginning to a while after its end, and what was wrong with it. Must never:
+//! depend on the machine: the same schedule gives the same run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::{Client, CustomResourceExt};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use orchestrator::clock::Clock;
+use orchestrator::config::Settings;
+use orchestrator::embedded::kinds::definition::Definition;
+use orchestrator::embedded::random::Random;
+use orchestrator::embedded::server::Server;
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use super::direct::Direct;
+use super::faults::{Planned, Schedule};
+use super::nodes::Nodes;
+use super::scenario::{RUN, Scenario, paths};
+use super::users::Act;
+use super::wire::{Net, Process, Wire};
+use super::witness::{Shared, text, witness};
+
+/// Pause before an operator that died lives again.
+const RESTART: Duration = Duration::from_secs(1);
+/// Longest that a run may take: its deadline, the grace of its end, and the longest pause after failures.
+const PATIENCE: Duration = Duration::from_secs(3600 + 60 + 900);
+/// How long nothing may be written once all is done.
+const QUIET: Duration = Duration::from_secs(620);
+/// More requests than any run needs.
+const MOST_REQUESTS: usize = 1500;
+
+/// The time of a world: it goes as tokio's does.
+#[derive(Debug)]
+pub struct VirtualClock {
+    base: Timestamp,
+    start: Instant,
+}
+
+impl VirtualClock {
+    /// A clock that shows this time now.
+    pub fn new(base: Timestamp) -> Arc<Self> {
+        Arc::new(Self { base, start: Instant::now() })
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        self.base + SignedDuration::try_from(self.start.elapsed()).unwrap_or_default()
+    }
+}
+
+/// The time at which all worlds begin.
+pub fn beginning() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// What is the same in many runs.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    pub settings: Settings,
+    /// Invariants that are not looked at.
+    pub ignored: Vec<u32>,
+    /// Whether requests are written down.
+    pub is_traced: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was wrong; nothing is good.
+    pub violations: Vec<String>,
+    /// Requests of operators until all was done.
+    pub requests: usize,
+    /// The requests themselves, if they were written down.
+    pub trace: Vec<String>,
+}
+
+/// A server in which the definitions of a scenario are there and Ready. Made once for every scenario.
+pub fn prepared(scenario: &Scenario) -> Server {
+    static PREPARED: OnceLock<Mutex<BTreeMap<&'static str, Server>>> = OnceLock::new();
+    let mut all = PREPARED.get_or_init(Mutex::default).lock().unwrap();
+    all.entry(scenario.name).or_insert_with(|| prepare(scenario)).clone()
+}
+
+fn prepare(scenario: &Scenario) -> Server {
+    // On a thread of its own: who asks may be in a runtime.
+    let scenario = scenario.clone();
+    std::thread::spawn(move || runtime().block_on(make_ready(&scenario))).join().unwrap()
+}
+
+async fn make_ready(scenario: &Scenario) -> Server {
+    let server = empty(VirtualClock::new(beginning() - SignedDuration::from_secs(60)));
+    let users = Direct::new(&server, "user");
+    users.create(&paths::activities(), &Scenario::activity()).await;
+    users.create(&paths::definitions(), &scenario.definition()).await;
+    let (_stop, shutdown) = watch::channel(false);
+    let clock = VirtualClock::new(beginning() - SignedDuration::from_secs(60));
+    let operator = tokio::spawn(orchestrator::app::run(server.client(), clock, Settings::default(), shutdown));
+    sleep(Duration::from_secs(30)).await;
+    operator.abort();
+    let definition = users.get(&format!("{}/flow", paths::definitions())).await.unwrap();
+    assert!(definition["status"]["revision"].is_string(), "{definition}");
+    server
+}
+
+/// A server with our kinds and nothing else.
+pub fn empty(clock: Arc<dyn Clock>) -> Server {
+    let kinds = [ActivityDefinition::crd(), OrchestrationDefinition::crd(), Orchestration::crd()];
+    let compile = |kind| Definition::compile(&serde_json::to_value(kind).unwrap()).unwrap();
+    let builder = Server::builder(clock).random(Random::from_seed(1));
+    kinds.into_iter().map(compile).fold(builder, |builder, kind| builder.definition(kind)).build()
+}
+
+/// A runtime on paused time.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+/// Runs a schedule in a world of its own.
+pub fn run(scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Outcome {
+    fastrand::seed(schedule.seed);
+    let snapshot = prepared(scenario);
+    runtime().block_on(async move {
+        let mut world = World::new(&snapshot, scenario, schedule, rules).await;
+        world.live().await
+    })
+}
+
+struct World {
+    server: Server,
+    scenario: Arc<Scenario>,
+    faults: Vec<Planned>,
+    replicas: usize,
+    settings: Settings,
+    clock: Arc<VirtualClock>,
+    net: Arc<Net>,
+    book: Shared,
+    finished: Arc<Notify>,
+    crashes: mpsc::UnboundedReceiver<usize>,
+    operators: JoinSet<()>,
+    alive: BTreeMap<usize, (Arc<Process>, AbortHandle)>,
+    reborn: Vec<(Instant, usize)>,
+    _shutdown: watch::Sender<bool>,
+}
+
+impl World {
+    async fn new(snapshot: &Server, scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Self {
+        let clock = VirtualClock::new(beginning());
+        let (news, told) = mpsc::unbounded_channel();
+        let finished = Arc::new(Notify::new());
+        let (book, observer) = witness(scenario, rules.ignored.clone(), news, Arc::clone(&finished));
+        let server = snapshot.fork(clock.clone(), Random::from_seed(schedule.seed), Some(observer));
+        let (crash, crashes) = mpsc::unbounded_channel();
+        let random = schedule.jitter.then(|| Random::from_seed(schedule.seed ^ 0x5eed));
+        let net = Net::new(&server, scenario, schedule.faults.clone(), random, crash, rules.is_traced);
+        tokio::spawn(Nodes::new(Direct::new(&server, "node"), clock.clone(), scenario).run(told));
+        Direct::new(&server, "user").create(&paths::runs(), &scenario.run(RUN)).await;
+        let mut world = Self {
+            server,
+            scenario: Arc::clone(scenario),
+            faults: schedule.faults.clone(),
+            replicas: schedule.replicas,
+            settings: rules.settings.clone(),
+            clock,
+            net,
+            book,
+            finished,
+            crashes,
+            operators: JoinSet::new(),
+            alive: BTreeMap::new(),
+            reborn: Vec::new(),
+            _shutdown: watch::channel(false).0,
+        };
+        (0..schedule.replicas).for_each(|replica| world.start(replica));
+        world
+    }
+
+    fn start(&mut self, replica: usize) {
+        let process = Process::new(replica);
+        let client = Client::new(Wire::new(&self.net, &process), "default");
+        let operator =
+            orchestrator::app::run(client, self.clock.clone(), self.settings.clone(), self._shutdown.subscribe());
+        let handle = self.operators.spawn(operator);
+        self.alive.insert(replica, (process, handle));
+    }
+
+    /// From the first request to a while after the end.
+    async fn live(&mut self) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_settled().await && Instant::now() < deadline {
+            self.pass(deadline).await;
+        }
+        let requests = self.net.requests();
+        self.net.disarm();
+        self.check_end().await;
+        let before = self.book.lock().unwrap().writes;
+        self.pass_until(Instant::now() + QUIET).await;
+        let mut book = self.book.lock().unwrap();
+        if book.writes > before {
+            let count = book.writes - before;
+            book.violations.push(format!("invariant 16: {count} writes after everything was done"));
+        }
+        let all = self.net.requests();
+        if all > MOST_REQUESTS * self.replicas {
+            book.violations.push(format!("invariant 16: {all} requests"));
+        }
+        Outcome { violations: book.violations.clone(), requests, trace: self.net.trace() }
+    }
+
+    /// Waits for the next thing that happens, at most a minute.
+    async fn pass(&mut self, deadline: Instant) {
+        let next = self.reborn.first().map_or(deadline, |(at, _)| *at);
+        tokio::select! {
+            biased;
+            Some(replica) = self.crashes.recv() => {
+                if let Some((_, handle)) = self.alive.remove(&replica) {
+                    handle.abort();
+                    self.reborn.push((Instant::now() + RESTART, replica));
+                }
+            }
+            Some(ended) = self.operators.join_next(), if !self.operators.is_empty() => {
+                if ended.is_ok_and(|()| true) {
+                    self.book.lock().unwrap().violations.push("invariant 17: an operator ended by itself".to_owned());
+                }
+            }
+            () = self.finished.notified() => {}
+            () = tokio::time::sleep_until(next.min(Instant::now() + Duration::from_secs(60))) => {}
+        }
+        if self.reborn.first().is_some_and(|(at, _)| *at <= Instant::now()) {
+            let (_, replica) = self.reborn.remove(0);
+            self.start(replica);
+        }
+    }
+
+    async fn pass_until(&mut self, end: Instant) {
+        while Instant::now() < end {
+            self.pass(end).await;
+        }
+    }
+
+    /// Whether nothing is left to do, for some seconds.
+    async fn is_settled(&mut self) -> bool {
+        if !self.is_done().await {
+            return false;
+        }
+        self.pass_until(Instant::now() + Duration::from_secs(8)).await;
+        self.is_done().await
+    }
+
+    async fn is_done(&self) -> bool {
+        let users = Direct::new(&self.server, "user");
+        let is_finished = match users.get(&paths::run()).await {
+            Some(run) => text(&run, "/status/completionTime").is_some(),
+            None => users.list(&paths::pods()).await.is_empty(),
+        };
+        is_finished && self.reborn.is_empty()
+    }
+
+    /// What must be, now that all is over.
+    async fn check_end(&self) {
+        let users = Direct::new(&self.server, "user");
+        let run = users.get(&paths::run()).await;
+        let mut wrong = Vec::new();
+        let did = |act: Act| self.faults.iter().any(|planned| planned.fault == super::faults::Fault::User(act));
+        match &run {
+            None if did(Act::DeleteRun) => {
+                let left = users.list(&paths::jobs()).await.len();
+                if left > 0 {
+                    wrong.push(format!("liveness 3: {left} Jobs are left of a run that is gone"));
+                }
+            }
+            None => wrong.push("the run is gone".to_owned()),
+            Some(run) => self.check_run(run, &mut wrong),
+        }
+        self.book.lock().unwrap().violations.extend(wrong);
+    }
+
+    fn check_run(&self, run: &Value, wrong: &mut Vec<String>) {
+        let Some(state) = text(run, "/status/state").filter(|_| text(run, "/status/completionTime").is_some()) else {
+            let status = run["status"].to_string();
+            return wrong.push(format!("liveness 1: it never ends: {}", status.chars().take(600).collect::<String>()));
+        };
+        if !self.faults.iter().all(|planned| planned.fault.is_harmless()) {
+            return;
+        }
+        let expected = if self.scenario.succeeds() { "Succeeded" } else { "Failed" };
+        if state != expected {
+            wrong.push(format!("it ends as {state}, and nothing touched it: {}", run["status"]["conditions"]));
+        }
+        let jobs = self.book.lock().unwrap().most_jobs_of_one_activity();
+        if jobs > 1 {
+            wrong.push(format!("{jobs} Jobs were made of one activity, and nothing touched it"));
+        }
+    }
+}
