@@ -24,11 +24,26 @@ pub struct Settings {
     pub concurrency: u16,
     /// Name of this process in Events: the pod's name where there is one.
     pub instance: Option<String>,
+    /// A mistake made on purpose, by which the tests prove that they would find it.
+    #[doc(hidden)]
+    pub flaw: Option<Flaw>,
+}
+
+/// A mistake made on purpose. No command line leads to one.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// A Job is deleted once its result is recorded.
+    DeletesRecordedJobs,
+    /// Jobs are named by the server.
+    GeneratesJobNames,
+    /// An effect is not preceded by a look at the server itself.
+    SkipsFreshnessCheck,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scope: Scope::Cluster, allow_host_access: false, concurrency: 16, instance: None }
+        Self { scope: Scope::Cluster, allow_host_access: false, concurrency: 16, instance: None, flaw: None }
     }
 }
 

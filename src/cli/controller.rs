@@ -21,6 +21,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
         allow_host_access: arguments.allow_host_access,
         concurrency: arguments.concurrency,
         instance: instance(),
+        flaw: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stopped_on_request = runtime.block_on(async {

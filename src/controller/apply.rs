@@ -16,6 +16,7 @@ use super::memory::{Issue, Run};
 use crate::api::Orchestration;
 use crate::api::activity_definition::JobTemplate;
 use crate::api::orchestration::ActivityState;
+use crate::config::Flaw;
 use crate::engine::acceptance::deadline;
 use crate::engine::effect::Effect;
 use crate::engine::names::child_name;
@@ -71,7 +72,7 @@ pub async fn observe(
         let look = Look {
             namespace: &namespace,
             uid: &uid,
-            job: &child_name(&name, &uid, &activity.id, attempt),
+            job: &job_name(context, &namespace, child_name(&name, &uid, &activity.id, attempt)),
             recorded: state == ActivityState::Running,
             requested_at,
             expectation: Expectation {
@@ -91,6 +92,14 @@ pub async fn observe(
         }
     }
     Ok(Observed { attempts })
+}
+
+/// The name of a Job: as it must be, unless a mistake is made on purpose.
+fn job_name(context: &Context, namespace: &str, name: String) -> String {
+    match context.settings.flaw {
+        Some(Flaw::GeneratesJobNames) => context.jobs.jobs.named_like(namespace, &name).unwrap_or(name),
+        _ => name,
+    }
 }
 
 /// Carries out effects, and remembers what became of the starts.
@@ -141,7 +150,7 @@ async fn carry_out(
             format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
         return Ok(Some((*activity, failed(FailureReason::InvalidJobTemplate, message))));
     };
-    let body = build(&JobRequest {
+    let mut body = build(&JobRequest {
         namespace: &namespace,
         orchestration: &name,
         uid: &uid,
@@ -155,6 +164,12 @@ async fn carry_out(
         inputs,
         template,
     });
+    if context.settings.flaw == Some(Flaw::GeneratesJobNames) {
+        if let Some(metadata) = body.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+            let name = metadata.remove("name").unwrap_or_default();
+            metadata.insert("generateName".to_owned(), name);
+        }
+    }
     let issue = match context.jobs.start(&namespace, &uid, &job, body).await {
         Start::Accepted => Issue::Requested { at: now },
         Start::Failed { reason, message } => failed(reason, message),

@@ -1,19 +1,73 @@
 //! The simulation: the real controllers on the embedded server, on paused time, with faults.
 
-use std::sync::Arc;
+mod explorer;
+mod flaws;
+mod plain;
 
-use crate::support::simulated::faults::Schedule;
-use crate::support::simulated::scenario::Scenario;
-use crate::support::simulated::world::{Rules, run};
+use crate::support::simulated::world::Rules;
+use explorer::{Ground, quiet};
+
+/// The seed of the schedules that are explored every time.
+const SEED: u64 = 0x0_5eed;
+/// Takes the place of the fresh seed.
+const SEED_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SEED";
+/// Pairs, triples and two operators, with the fixed seed and with a fresh one.
+const FIXED: usize = 11_000;
+const FRESH: usize = 5_000;
 
 #[test]
-fn without_faults_every_scenario_ends_as_it_should() {
-    for scenario in Scenario::all() {
-        let schedule = Schedule { scenario: scenario.name, seed: 1, replicas: 1, jitter: false, faults: Vec::new() };
-        let rules = Rules { is_traced: true, ..Rules::default() };
-        let start = std::time::Instant::now();
-        let outcome = run(&Arc::new(scenario), &schedule, &rules);
-        println!("{schedule} {} requests, {:?}", outcome.requests, start.elapsed());
-        assert!(outcome.violations.is_empty(), "{:#?}\n{}", outcome.violations, outcome.trace.join("\n"));
+fn no_fault_at_any_request_breaks_an_invariant() {
+    let ground = Ground::measure();
+    let rules = Rules::default();
+    let singles = ground.singles();
+    let exploration = ground.explore(&rules, singles.len(), false, |number| singles[number].clone());
+    exploration.say("every single fault at every request");
+    ground.report(&exploration, &rules);
+}
+
+#[test]
+fn no_pair_or_triple_of_faults_and_no_second_operator_breaks_an_invariant() {
+    let ground = Ground::measure();
+    let rules = Rules::default();
+    let exploration = ground.explore(&rules, FIXED, false, |number| ground.random(SEED, number));
+    exploration.say(&format!("pairs, triples and two operators, seed {SEED:#x}"));
+    ground.report(&exploration, &rules);
+}
+
+#[test]
+fn no_fresh_schedule_breaks_an_invariant() {
+    let ground = Ground::measure();
+    let rules = Rules::default();
+    let seed = std::env::var(SEED_VARIABLE).ok().map_or_else(fresh, |text| parse(&text));
+    println!("explorer: {SEED_VARIABLE}={seed:#x}");
+    let exploration = ground.explore(&rules, FRESH, false, |number| ground.random(seed, number));
+    exploration.say(&format!("pairs, triples and two operators, seed {seed:#x}"));
+    ground.report(&exploration, &rules);
+}
+
+#[test]
+fn the_same_schedule_gives_the_same_run() {
+    let ground = Ground::measure();
+    let rules = Rules { is_traced: true, ..Rules::default() };
+    for number in 0..40 {
+        let run = || {
+            let schedule = ground.random(SEED, number);
+            let exploration = ground.explore(&rules, 1, false, |_| schedule.clone());
+            (exploration.failures.len(), schedule)
+        };
+        assert_eq!(run(), run());
     }
+    let _ = quiet;
+}
+
+fn fresh() -> u64 {
+    orchestrator::embedded::random::Random::unpredictable().bits()
+}
+
+fn parse(text: &str) -> u64 {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.unwrap_or_else(|_| panic!("{SEED_VARIABLE} is a number, decimal or 0x…, and not {text:?}"))
 }

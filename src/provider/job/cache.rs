@@ -98,6 +98,15 @@ impl<F: Facts> Index<F> {
         entries.get(&key).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// A Job whose name begins so: of use only to a mistake that is made on purpose.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn named_like(&self, namespace: &str, beginning: &str) -> Option<String> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let names = entries.keys().filter(|(of, name)| of == namespace && name.starts_with(beginning));
+        names.map(|(_, name)| name.clone()).min()
+    }
+
     /// How many objects there are.
     #[must_use]
     pub fn len(&self) -> usize {

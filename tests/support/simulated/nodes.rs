@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::direct::Direct;
-use super::scenario::{Scenario, Script, paths};
+use super::scenario::{NAMESPACE, Scenario, Script, paths};
 
 /// What happened to a Job or a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Nodes {
                     return;
                 }
                 let (status, answer) = self.api.send(Method::POST, &paths::pods(), &pod(&found)).await;
-                assert!(status == 201 || status == 403, "{answer}");
+                assert!(matches!(status, 201 | 403 | 404), "{answer}");
                 self.after(QUICK, Step::StartPod, job);
             }
             Step::StartPod => {
@@ -150,12 +150,12 @@ impl Nodes {
             }
             (None, _) if is_suspended => vec![("Suspended", "JobSuspended", "Job suspended".to_owned())],
             (Some(pod), "Failed") if pod["status"]["conditions"][0]["type"] == "DisruptionTarget" => {
-                let why = format!("Pod default/{job}-pod has condition DisruptionTarget matching FailJob rule at index 0");
+                let why = format!("Pod {NAMESPACE}/{job}-pod has condition DisruptionTarget matching FailJob rule at index 0");
                 ended(&["FailureTarget", "Failed"], "PodFailurePolicy", &why)
             }
             (Some(pod), "Failed") => {
                 let code = &pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"];
-                let why = format!("Container main for pod default/{job}-pod failed with exit code {code} matching FailJob rule at index 1");
+                let why = format!("Container main for pod {NAMESPACE}/{job}-pod failed with exit code {code} matching FailJob rule at index 1");
                 ended(&["FailureTarget", "Failed"], "PodFailurePolicy", &why)
             }
             (None, _) => ended(&["FailureTarget", "Failed"], "BackoffLimitExceeded", "Job has reached the specified backoff limit"),

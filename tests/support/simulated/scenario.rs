@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 /// Where everything is.
-pub const NAMESPACE: &str = "default";
+pub const NAMESPACE: &str = "work";
 /// Name of the Orchestration.
 pub const RUN: &str = "run";
 
@@ -67,6 +67,8 @@ pub struct Scenario {
     pub name: &'static str,
     pub steps: Vec<Step>,
     pub tiered: bool,
+    /// How long it may take, in seconds.
+    pub deadline: i64,
 }
 
 impl Scenario {
@@ -83,7 +85,7 @@ impl Scenario {
             let needs = needs.split(',').filter(|need| !need.is_empty()).map(str::to_owned).collect();
             Step { id: id.to_owned(), needs, reads: word.contains('='), script }
         });
-        Self { name, steps: steps.collect(), tiered: false }
+        Self { name, steps: steps.collect(), tiered: false, deadline: 3600 }
     }
 
     /// The set that the explorer goes through.
@@ -149,7 +151,7 @@ impl Scenario {
     pub fn run(&self, name: &str) -> Value {
         json!({
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration", "metadata": {"name": name},
-            "spec": {"type": "flow", "activeDeadlineSeconds": 3600},
+            "spec": {"type": "flow", "activeDeadlineSeconds": self.deadline},
         })
     }
 }

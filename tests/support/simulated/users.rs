@@ -24,10 +24,11 @@ pub enum Act {
     ExtendRun,
     DropStatus,
     Poison,
+    DeleteNamespace,
 }
 
 impl Act {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::DeleteJobs,
         Self::DeletePods,
         Self::EvictPods,
@@ -41,6 +42,7 @@ impl Act {
         Self::ExtendRun,
         Self::DropStatus,
         Self::Poison,
+        Self::DeleteNamespace,
     ];
 
     /// Whether the run ends as if nothing had happened.
@@ -98,6 +100,7 @@ impl Act {
                 let (_, _) = users.send(Method::PATCH, &format!("{}/status", paths::run()), &json!({"status": null})).await;
             }
             Self::Poison => poison(users).await,
+            Self::DeleteNamespace => users.delete(&format!("/api/v1/namespaces/{NAMESPACE}"), &Value::Null).await,
         }
     }
 }

@@ -38,11 +38,14 @@ pub struct Net {
     /// Version at which the world began: nothing older is ever shown.
     beginning: u64,
     crashes: mpsc::UnboundedSender<usize>,
+    start: Instant,
     state: Mutex<State>,
 }
 
 struct State {
     next: usize,
+    /// Those of them that no watch makes.
+    asked: usize,
     faults: Vec<Planned>,
     random: Option<Random>,
     down_until: Option<Instant>,
@@ -108,6 +111,7 @@ impl Net {
     ) -> Arc<Self> {
         let state = State {
             next: 0,
+            asked: 0,
             faults,
             random,
             down_until: None,
@@ -120,6 +124,7 @@ impl Net {
             scenario: Arc::clone(scenario),
             beginning: server.version(),
             crashes,
+            start: Instant::now(),
             state: Mutex::new(state),
         })
     }
@@ -127,6 +132,11 @@ impl Net {
     /// Requests so far.
     pub fn requests(&self) -> usize {
         self.state.lock().unwrap().next
+    }
+
+    /// Requests so far that no watch made.
+    pub fn asked(&self) -> usize {
+        self.state.lock().unwrap().asked
     }
 
     /// Everything that was asked, if it is written down.
@@ -154,16 +164,19 @@ impl Net {
         Duration::from_millis((bits >> 8) % longest)
     }
 
-    fn begin<B>(&self, request: &Request<B>, process: &Process) -> Vec<Fault> {
+    fn begin<B>(&self, request: &Request<B>, ask: &Ask, process: &Process) -> Vec<Fault> {
         let mut state = self.state.lock().unwrap();
         let number = state.next;
         state.next += 1;
+        state.asked += usize::from(ask.kind.is_none());
         let found: Vec<Fault> =
             state.faults.iter().filter(|planned| planned.at == number).map(|planned| planned.fault).collect();
         if let Some(trace) = &mut state.trace {
             let faults = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
             let (method, uri, replica) = (request.method(), request.uri(), process.replica);
-            trace.push(format!("{number:3} {:?} operator {replica} {method} {uri}{faults}", Instant::now()));
+            let (time, path) = (self.start.elapsed(), uri.path());
+            let watch = if ask.is_watch { " (watch)" } else { "" };
+            trace.push(format!("{number:3} {time:9.3?} operator {replica} {method} {path}{watch}{faults}"));
         }
         found
     }
@@ -205,7 +218,7 @@ impl Wire {
         }
         let ask = Ask::of(&request);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("operator"));
-        let faults = net.begin(&request, process);
+        let faults = net.begin(&request, &ask, process);
         let mut end = None;
         for fault in faults {
             match fault {

@@ -23,19 +23,19 @@ use tokio::time::{Instant, sleep};
 use super::direct::Direct;
 use super::faults::{Planned, Schedule};
 use super::nodes::Nodes;
-use super::scenario::{RUN, Scenario, paths};
+use super::scenario::{NAMESPACE, RUN, Scenario, paths};
 use super::users::Act;
 use super::wire::{Net, Process, Wire};
 use super::witness::{Shared, text, witness};
 
 /// Pause before an operator that died lives again.
 const RESTART: Duration = Duration::from_secs(1);
-/// Longest that a run may take: its deadline, the grace of its end, and the longest pause after failures.
-const PATIENCE: Duration = Duration::from_secs(3600 + 60 + 900);
+/// Longest that a run may take after its deadline: the grace of its end, and the longest pause after failures.
+const PATIENCE: Duration = Duration::from_secs(60 + 900);
 /// How long nothing may be written once all is done.
 const QUIET: Duration = Duration::from_secs(620);
-/// More requests than any run needs.
-const MOST_REQUESTS: usize = 1500;
+/// More requests than any run needs, watches aside.
+const MOST_REQUESTS: usize = 400;
 
 /// The time of a world: it goes as tokio's does.
 #[derive(Debug)]
@@ -99,6 +99,8 @@ fn prepare(scenario: &Scenario) -> Server {
 async fn make_ready(scenario: &Scenario) -> Server {
     let server = empty(VirtualClock::new(beginning() - SignedDuration::from_secs(60)));
     let users = Direct::new(&server, "user");
+    let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    users.create("/api/v1/namespaces", &namespace).await;
     users.create(&paths::activities(), &Scenario::activity()).await;
     users.create(&paths::definitions(), &scenario.definition()).await;
     let (_stop, shutdown) = watch::channel(false);
@@ -134,16 +136,36 @@ pub fn run(scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Outc
     })
 }
 
+/// A server with nodes and a witness, and no operator yet.
+pub struct Place {
+    pub server: Server,
+    pub clock: Arc<VirtualClock>,
+    pub book: Shared,
+    /// Tells of every change of an Orchestration.
+    pub finished: Arc<Notify>,
+}
+
+impl Place {
+    /// A place that begins like a snapshot.
+    pub fn new(snapshot: &Server, scenario: &Arc<Scenario>, seed: u64, ignored: &[u32]) -> Self {
+        let clock = VirtualClock::new(beginning());
+        let (news, told) = mpsc::unbounded_channel();
+        let finished = Arc::new(Notify::new());
+        let (book, observer) = witness(scenario, ignored.to_vec(), news, Arc::clone(&finished));
+        let server = snapshot.fork(clock.clone(), Random::from_seed(seed), Some(observer));
+        tokio::spawn(Nodes::new(Direct::new(&server, "node"), clock.clone(), scenario).run(told));
+        Self { server, clock, book, finished }
+    }
+}
+
 struct World {
-    server: Server,
+    place: Place,
+    users: Direct,
     scenario: Arc<Scenario>,
     faults: Vec<Planned>,
     replicas: usize,
     settings: Settings,
-    clock: Arc<VirtualClock>,
     net: Arc<Net>,
-    book: Shared,
-    finished: Arc<Notify>,
     crashes: mpsc::UnboundedReceiver<usize>,
     operators: JoinSet<()>,
     alive: BTreeMap<usize, (Arc<Process>, AbortHandle)>,
@@ -153,26 +175,20 @@ struct World {
 
 impl World {
     async fn new(snapshot: &Server, scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Self {
-        let clock = VirtualClock::new(beginning());
-        let (news, told) = mpsc::unbounded_channel();
-        let finished = Arc::new(Notify::new());
-        let (book, observer) = witness(scenario, rules.ignored.clone(), news, Arc::clone(&finished));
-        let server = snapshot.fork(clock.clone(), Random::from_seed(schedule.seed), Some(observer));
+        let place = Place::new(snapshot, scenario, schedule.seed, &rules.ignored);
+        let users = Direct::new(&place.server, "user");
+        users.create(&paths::runs(), &scenario.run(RUN)).await;
         let (crash, crashes) = mpsc::unbounded_channel();
         let random = schedule.jitter.then(|| Random::from_seed(schedule.seed ^ 0x5eed));
-        let net = Net::new(&server, scenario, schedule.faults.clone(), random, crash, rules.is_traced);
-        tokio::spawn(Nodes::new(Direct::new(&server, "node"), clock.clone(), scenario).run(told));
-        Direct::new(&server, "user").create(&paths::runs(), &scenario.run(RUN)).await;
+        let net = Net::new(&place.server, scenario, schedule.faults.clone(), random, crash, rules.is_traced);
         let mut world = Self {
-            server,
+            place,
+            users,
             scenario: Arc::clone(scenario),
             faults: schedule.faults.clone(),
             replicas: schedule.replicas,
             settings: rules.settings.clone(),
-            clock,
             net,
-            book,
-            finished,
             crashes,
             operators: JoinSet::new(),
             alive: BTreeMap::new(),
@@ -187,28 +203,29 @@ impl World {
         let process = Process::new(replica);
         let client = Client::new(Wire::new(&self.net, &process), "default");
         let operator =
-            orchestrator::app::run(client, self.clock.clone(), self.settings.clone(), self._shutdown.subscribe());
+            orchestrator::app::run(client, self.place.clock.clone(), self.settings.clone(), self._shutdown.subscribe());
         let handle = self.operators.spawn(operator);
         self.alive.insert(replica, (process, handle));
     }
 
     /// From the first request to a while after the end.
     async fn live(&mut self) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
+        let allowed = Duration::from_secs(self.scenario.deadline.unsigned_abs());
+        let deadline = Instant::now() + allowed + PATIENCE;
         while !self.is_settled().await && Instant::now() < deadline {
             self.pass(deadline).await;
         }
         let requests = self.net.requests();
         self.net.disarm();
         self.check_end().await;
-        let before = self.book.lock().unwrap().writes;
+        let before = self.place.book.lock().unwrap().writes;
         self.pass_until(Instant::now() + QUIET).await;
-        let mut book = self.book.lock().unwrap();
+        let mut book = self.place.book.lock().unwrap();
         if book.writes > before {
             let count = book.writes - before;
             book.violations.push(format!("invariant 16: {count} writes after everything was done"));
         }
-        let all = self.net.requests();
+        let all = self.net.asked();
         if all > MOST_REQUESTS * self.replicas {
             book.violations.push(format!("invariant 16: {all} requests"));
         }
@@ -228,10 +245,10 @@ impl World {
             }
             Some(ended) = self.operators.join_next(), if !self.operators.is_empty() => {
                 if ended.is_ok_and(|()| true) {
-                    self.book.lock().unwrap().violations.push("invariant 17: an operator ended by itself".to_owned());
+                    self.place.book.lock().unwrap().violations.push("invariant 17: an operator ended by itself".to_owned());
                 }
             }
-            () = self.finished.notified() => {}
+            () = self.place.finished.notified() => {}
             () = tokio::time::sleep_until(next.min(Instant::now() + Duration::from_secs(60))) => {}
         }
         if self.reborn.first().is_some_and(|(at, _)| *at <= Instant::now()) {
@@ -256,7 +273,7 @@ impl World {
     }
 
     async fn is_done(&self) -> bool {
-        let users = Direct::new(&self.server, "user");
+        let users = &self.users;
         let is_finished = match users.get(&paths::run()).await {
             Some(run) => text(&run, "/status/completionTime").is_some(),
             None => users.list(&paths::pods()).await.is_empty(),
@@ -266,12 +283,12 @@ impl World {
 
     /// What must be, now that all is over.
     async fn check_end(&self) {
-        let users = Direct::new(&self.server, "user");
+        let users = &self.users;
         let run = users.get(&paths::run()).await;
         let mut wrong = Vec::new();
         let did = |act: Act| self.faults.iter().any(|planned| planned.fault == super::faults::Fault::User(act));
         match &run {
-            None if did(Act::DeleteRun) => {
+            None if did(Act::DeleteRun) || did(Act::DeleteNamespace) => {
                 let left = users.list(&paths::jobs()).await.len();
                 if left > 0 {
                     wrong.push(format!("liveness 3: {left} Jobs are left of a run that is gone"));
@@ -280,7 +297,7 @@ impl World {
             None => wrong.push("the run is gone".to_owned()),
             Some(run) => self.check_run(run, &mut wrong),
         }
-        self.book.lock().unwrap().violations.extend(wrong);
+        self.place.book.lock().unwrap().violations.extend(wrong);
     }
 
     fn check_run(&self, run: &Value, wrong: &mut Vec<String>) {
@@ -295,7 +312,7 @@ impl World {
         if state != expected {
             wrong.push(format!("it ends as {state}, and nothing touched it: {}", run["status"]["conditions"]));
         }
-        let jobs = self.book.lock().unwrap().most_jobs_of_one_activity();
+        let jobs = self.place.book.lock().unwrap().most_jobs_of_one_activity();
         if jobs > 1 {
             wrong.push(format!("{jobs} Jobs were made of one activity, and nothing touched it"));
         }

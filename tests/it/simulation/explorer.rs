@@ -1,0 +1,185 @@
+//! The explorer: many schedules on two threads, and the shortest one that fails.
+//!
+//! Responsible for: schedules as a function of seed and number, and reports that can be replayed. Must never: judge a
+//! run; the world does.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use orchestrator::embedded::random::Random;
+
+use crate::support::simulated::faults::{Fault, Planned, Schedule};
+use crate::support::simulated::scenario::Scenario;
+use crate::support::simulated::users::Act;
+use crate::support::simulated::world::{Outcome, Rules, run};
+
+const THREADS: usize = 2;
+/// Requests after the last one of an undisturbed run at which faults are planned too: a disturbed one makes more.
+const BEYOND: usize = 14;
+
+/// What was explored.
+pub struct Exploration {
+    pub count: usize,
+    pub failures: Vec<(Schedule, Outcome)>,
+    pub took: Duration,
+}
+
+/// The scenarios, and how many requests each of them makes when nothing goes wrong.
+pub struct Ground {
+    scenarios: BTreeMap<&'static str, (Arc<Scenario>, usize)>,
+    faults: Vec<Fault>,
+}
+
+impl Ground {
+    /// Runs every scenario once.
+    pub fn measure() -> Self {
+        let measured = Scenario::all().into_iter().map(|scenario| {
+            let scenario = Arc::new(scenario);
+            let outcome = run(&scenario, &quiet(&scenario, 1), &Rules::default());
+            assert_eq!(outcome.violations, Vec::<String>::new(), "{}", scenario.name);
+            (scenario.name, (scenario, outcome.requests))
+        });
+        Self { scenarios: measured.collect(), faults: Fault::all() }
+    }
+
+    /// Every single fault at every request of every scenario.
+    pub fn singles(&self) -> Vec<Schedule> {
+        let mut all = Vec::new();
+        for (scenario, requests) in self.scenarios.values() {
+            for at in 0..*requests {
+                for fault in &self.faults {
+                    all.push(Schedule { faults: vec![Planned { at, fault: *fault }], ..quiet(scenario, 1) });
+                }
+            }
+        }
+        all
+    }
+
+    /// The schedule of a number: pairs and triples of faults, and every fourth time two operators at once.
+    pub fn random(&self, seed: u64, number: usize) -> Schedule {
+        let mut random = Random::from_seed(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_97f4_a7c1));
+        let mut below = |bound: usize| usize::try_from(random.bits() >> 16).unwrap() % bound;
+        let (scenario, requests) = self.scenarios.values().nth(below(self.scenarios.len())).unwrap();
+        let is_split = number % 4 == 3;
+        let count = if is_split { below(3) } else { 2 + below(2) };
+        let mut faults: Vec<Planned> = Vec::new();
+        while faults.len() < count {
+            let fault = self.faults[below(self.faults.len())];
+            // Two operators and a user who deletes what one of them has made: at least once, and documented so.
+            if is_split && matches!(fault, Fault::User(Act::DeleteJobs)) {
+                continue;
+            }
+            // Half of the time where the last one was: faults that come together do most.
+            let at = match faults.last() {
+                Some(last) if below(2) == 0 => last.at + below(3),
+                _ => below((requests + BEYOND) * if is_split { 2 } else { 1 }),
+            };
+            faults.push(Planned { at, fault });
+        }
+        let jitter = is_split || below(3) == 0;
+        let replicas = if is_split { 2 } else { 1 };
+        let seed = (below(usize::MAX >> 16) as u64) | 1;
+        Schedule { faults, jitter, replicas, ..quiet(scenario, seed) }
+    }
+
+    /// Runs schedules on all threads until there are no more, or one has failed and that is enough.
+    pub fn explore(
+        &self,
+        rules: &Rules,
+        count: usize,
+        stops_at_first: bool,
+        schedule: impl Fn(usize) -> Schedule + Sync,
+    ) -> Exploration {
+        let (next, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (stop, failures, start) = (AtomicBool::new(false), Mutex::new(Vec::new()), Instant::now());
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= count {
+                            return;
+                        }
+                        let schedule = schedule(number);
+                        let outcome = self.run(&schedule, rules);
+                        ended.fetch_add(1, Ordering::Relaxed);
+                        if !outcome.violations.is_empty() {
+                            failures.lock().unwrap().push((schedule, outcome));
+                            stop.store(stops_at_first, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        let failures = failures.into_inner().unwrap();
+        Exploration { count: ended.into_inner(), failures, took: start.elapsed() }
+    }
+
+    fn run(&self, schedule: &Schedule, rules: &Rules) -> Outcome {
+        let (scenario, _) = &self.scenarios[schedule.scenario];
+        run(scenario, schedule, rules)
+    }
+
+    /// The same schedule without what is not needed to fail, and what comes of it.
+    pub fn shrink(&self, mut schedule: Schedule, rules: &Rules) -> (Schedule, Outcome) {
+        let rules = Rules { is_traced: true, ..rules.clone() };
+        let mut outcome = self.run(&schedule, &rules);
+        while let Some((simpler, failed)) = simpler(&schedule).into_iter().find_map(|simpler| {
+            let outcome = self.run(&simpler, &rules);
+            (!outcome.violations.is_empty()).then_some((simpler, outcome))
+        }) {
+            (schedule, outcome) = (simpler, failed);
+        }
+        (schedule, outcome)
+    }
+
+    /// Fails with the shortest failing schedules, one for every kind of violation.
+    pub fn report(&self, exploration: &Exploration, rules: &Rules) {
+        let mut kinds: BTreeMap<String, Vec<&Schedule>> = BTreeMap::new();
+        for (schedule, outcome) in &exploration.failures {
+            let kind: String = outcome.violations[0].chars().take(40).collect();
+            kinds.entry(kind).or_default().push(schedule);
+        }
+        for (kind, schedules) in &kinds {
+            let shortest = schedules.iter().min_by_key(|schedule| schedule.faults.len()).unwrap();
+            let (schedule, outcome) = self.shrink((*shortest).clone(), rules);
+            println!("--- {} schedules: {kind}\n{schedule}", schedules.len());
+            outcome.violations.iter().for_each(|violation| println!("    {violation}"));
+            outcome.trace.iter().take(80).for_each(|line| println!("      {line}"));
+        }
+        assert!(kinds.is_empty(), "{} of {} schedules failed", exploration.failures.len(), exploration.count);
+    }
+}
+
+impl Exploration {
+    /// One line.
+    pub fn say(&self, what: &str) {
+        let rate = self.count as f64 / self.took.as_secs_f64();
+        let (count, failures, took) = (self.count, self.failures.len(), self.took);
+        println!("explorer: {what}: {count} schedules in {took:.1?}, {rate:.0} a second, {failures} violations");
+    }
+}
+
+/// Nothing goes wrong.
+pub fn quiet(scenario: &Scenario, seed: u64) -> Schedule {
+    Schedule { scenario: scenario.name, seed, replicas: 1, jitter: false, faults: Vec::new() }
+}
+
+/// Schedules with one thing less.
+fn simpler(schedule: &Schedule) -> Vec<Schedule> {
+    let mut all = Vec::new();
+    for left_out in 0..schedule.faults.len() {
+        let mut fewer = schedule.clone();
+        fewer.faults.remove(left_out);
+        all.push(fewer);
+    }
+    if schedule.replicas > 1 {
+        all.push(Schedule { replicas: 1, ..schedule.clone() });
+    }
+    if schedule.jitter && schedule.replicas == 1 {
+        all.push(Schedule { jitter: false, ..schedule.clone() });
+    }
+    all
+}
