@@ -16,13 +16,14 @@ use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
 use kube::runtime::watcher::{self, Event};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, WatchStreamExt, predicates};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::backoff::Backoff;
+use super::backoff;
 use super::context::{ClientHandle, Context};
 use super::definitions::Definitions;
 use super::error::Error;
@@ -68,7 +69,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         revisions: Revisions::new(handle),
         memory: Memory::default(),
         written: Written::default(),
-        backoff: Backoff::default(),
+        backoff: backoff::Backoff::default(),
         settings,
     });
 
@@ -214,7 +215,7 @@ where
     let context = Arc::clone(context);
     let config = watcher::Config::default().labels(&labels::children_selector());
     watcher::watcher(scoped::<F::Object>(&context), config)
-        .default_backoff()
+        .backoff(Patient::default())
         .for_each(move |event| {
             match event {
                 Ok(event) => {
@@ -227,6 +228,23 @@ where
             future::ready(())
         })
         .boxed()
+}
+
+/// Pauses of a watch that fails: kube's own, which are forgotten only after two quiet minutes. Every new list begins
+/// with an event that tells nothing, and kube takes it for a success: the pauses of a list that fails would never grow.
+#[derive(Default)]
+struct Patient(watcher::DefaultBackoff);
+
+impl Iterator for Patient {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Patient {
+    fn reset(&mut self) {}
 }
 
 /// One controller, with pauses per object and a guard against panics around its reconcile.

@@ -105,6 +105,11 @@ impl Scenario {
         self.steps.iter().find(|step| step.id == id)
     }
 
+    /// Whether anybody reads what a step produces.
+    pub fn is_read(&self, id: &str) -> bool {
+        self.steps.iter().any(|step| step.reads && step.needs.iter().any(|need| need == id))
+    }
+
     /// Whether all goes well.
     pub fn succeeds(&self) -> bool {
         self.steps.iter().all(|step| step.script == Script::Succeed)

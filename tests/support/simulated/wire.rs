@@ -26,6 +26,7 @@ use super::direct::Direct;
 use super::faults::{Fault, Kind, Planned};
 use super::scenario::Scenario;
 use super::taps::{HOLD, Tap};
+use super::witness::{LATE, OPERATOR};
 
 /// The longest that a stalled connection lives.
 const STALL: Duration = Duration::from_secs(60);
@@ -217,7 +218,7 @@ impl Wire {
             return std::future::pending().await;
         }
         let ask = Ask::of(&request);
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("operator"));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OPERATOR));
         let faults = net.begin(&request, &ask, process);
         let mut end = None;
         for fault in faults {
@@ -310,7 +311,10 @@ impl Wire {
     }
 
     /// The request is under way on its own: it arrives although nobody may wait for it any more.
-    async fn late(&self, request: Request<Body>, seconds: u64) -> Result<Response<Answer>, BoxError> {
+    async fn late(&self, mut request: Request<Body>, seconds: u64) -> Result<Response<Answer>, BoxError> {
+        if Duration::from_secs(seconds) >= orchestrator::client::CALL_TIMEOUT {
+            request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(LATE));
+        }
         let (done, answer) = oneshot::channel();
         let mut server = self.net.server.clone();
         tokio::spawn(async move {

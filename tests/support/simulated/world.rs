@@ -312,6 +312,11 @@ impl World {
         if state != expected {
             wrong.push(format!("it ends as {state}, and nothing touched it: {}", run["status"]["conditions"]));
         }
+        for step in self.scenario.steps.iter().filter(|_| state == "Succeeded") {
+            if run["status"]["activities"][&step.id]["outputs"] != Scenario::outputs(&step.id) {
+                wrong.push(format!("the output of \"{}\" is lost, and nothing touched it", step.id));
+            }
+        }
         let jobs = self.place.book.lock().unwrap().most_jobs_of_one_activity();
         if jobs > 1 {
             wrong.push(format!("{jobs} Jobs were made of one activity, and nothing touched it"));
