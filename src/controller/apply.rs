@@ -51,29 +51,33 @@ pub async fn observe(
         if is_final(state) {
             continue;
         }
+        let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
+        let job = job_name(context, &namespace, child_name(&name, &uid, &activity.id, attempt));
+        let is_recorded = state == ActivityState::Running;
+        let is_seen = || is_recorded || !context.jobs.jobs.of_job(&namespace, &job).is_empty();
         let requested_at = match run.issues.get(&index) {
             Some(Issue::Failed(outcome)) => {
                 attempts.insert(index, Attempt::Ended(outcome.clone()));
                 continue;
             }
-            Some(Issue::Refused { since, retry_at, reason, message }) => {
+            // Where the answer was lost, a refusal may be wrong: what the cache shows is there.
+            Some(Issue::Refused { since, retry_at, reason, message }) if !is_seen() => {
                 let (reason, message) = (reason.clone(), message.clone());
                 attempts
                     .insert(index, Attempt::Refused { since: *since, retry_at: *retry_at, reason, message });
                 continue;
             }
             Some(Issue::Requested { at }) => Some(*at),
-            None => None,
+            Some(Issue::Refused { .. }) | None => None,
         };
-        let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
         let fatal = job_template(pinned, index)
             .and_then(|job| job.exit_codes.as_ref())
             .map(|codes| codes.fatal.as_slice());
         let look = Look {
             namespace: &namespace,
             uid: &uid,
-            job: &job_name(context, &namespace, child_name(&name, &uid, &activity.id, attempt)),
-            recorded: state == ActivityState::Running,
+            job: &job,
+            recorded: is_recorded,
             requested_at,
             expectation: Expectation {
                 outputs_matter: activity.outputs_are_read,

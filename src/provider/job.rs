@@ -279,21 +279,36 @@ impl JobProvider {
         match answer(&error) {
             Some(status) if status.is_already_exists() => self.adopt(namespace, uid, job).await,
             Some(status) => match refusal::classify(status) {
+                Refusal::ForNow(reason) if status.code >= 500 => {
+                    self.doubtful(namespace, uid, job, reason, message).await
+                }
                 Refusal::ForNow(reason) => Start::Refused { reason, message },
                 Refusal::ForEver(reason) => Start::Failed { reason, message },
             },
-            None => Start::Refused { reason: "ApiServerError", message },
+            None => self.doubtful(namespace, uid, job, "ApiServerError", message).await,
+        }
+    }
+
+    /// No answer, or that of a server in trouble: the Job may exist all the same. An orchestration that ends before
+    /// the next try must not record as never started what runs.
+    async fn doubtful(
+        &self,
+        namespace: &str,
+        uid: &str,
+        job: &str,
+        reason: &'static str,
+        message: String,
+    ) -> Start {
+        match bounded(self.job_api(namespace).get_opt(job)).await {
+            Ok(Some(existing)) if is_owned(&existing, uid) => Start::Accepted,
+            _ => Start::Refused { reason, message },
         }
     }
 
     /// A Job of that name exists: success if it is ours, from a request whose answer was lost.
     async fn adopt(&self, namespace: &str, uid: &str, job: &str) -> Start {
         match bounded(self.job_api(namespace).get_opt(job)).await {
-            Ok(Some(existing))
-                if JobFacts::from(&existing).identity.owner.is_some_and(|owner| owner.uid == uid) =>
-            {
-                Start::Accepted
-            }
+            Ok(Some(existing)) if is_owned(&existing, uid) => Start::Accepted,
             Ok(Some(_)) => Start::Failed { reason: FailureReason::NameConflict, message: name_conflict(job) },
             Ok(None) => {
                 Start::Refused { reason: "ApiServerError", message: format!("the Job {job} comes and goes") }
@@ -377,6 +392,10 @@ fn proof(status: &Status) -> Proof {
 /// A Job has one pod; while one is replaced there may be two, and the younger one counts.
 fn newest<'a>(pods: impl Iterator<Item = &'a PodFacts>) -> Option<&'a PodFacts> {
     pods.max_by_key(|pod| pod.identity.creation_time)
+}
+
+fn is_owned(job: &Job, uid: &str) -> bool {
+    JobFacts::from(job).identity.owner.is_some_and(|owner| owner.uid == uid)
 }
 
 fn failed(reason: FailureReason, message: String) -> Outcome {
