@@ -2,11 +2,16 @@
 //!
 //! Responsible for: saying who sends. Must never: be what the operator uses.
 
+use std::sync::Arc;
+
 use http::{Method, Request};
 use orchestrator::embedded::server::Server;
 use orchestrator::embedded::server::body::Body as Answer;
+use orchestrator::embedded::store::Object;
 use serde_json::Value;
 use tower::Service;
+
+use super::scenario::NAMESPACE;
 
 /// A client of the embedded server under a name.
 #[derive(Clone, Debug)]
@@ -47,6 +52,13 @@ impl Direct {
     pub async fn get(&self, path: &str) -> Option<Value> {
         let (status, object) = self.send(Method::GET, path, &Value::Null).await;
         (status == 200).then_some(object)
+    }
+
+    /// An object of the simulated namespace as it is stored, without a request.
+    pub fn peek(&self, group: &str, plural: &str, name: &str) -> Option<Arc<Object>> {
+        let version = self.server.version();
+        let objects = self.server.objects_at(group, plural, Some(NAMESPACE), version).unwrap_or_default();
+        objects.into_iter().find(|object| object.value["metadata"]["name"] == name)
     }
 
     /// Creates an object, which must succeed.

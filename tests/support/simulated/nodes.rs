@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::Method;
 use jiff::Timestamp;
 use orchestrator::clock::Clock;
+use orchestrator::embedded::store::Object;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
@@ -89,27 +90,28 @@ impl Nodes {
         let pod_path = format!("{}/{job}-pod", paths::pods());
         match step {
             Step::MakePod => {
-                let Some(found) = self.api.get(&format!("{}/{job}", paths::jobs())).await else { return };
-                if found["spec"]["suspend"] == true || self.api.get(&pod_path).await.is_some() {
+                let Some(found) = self.job(&job) else { return };
+                if found.value["spec"]["suspend"] == true || self.pod(&job).is_some() {
                     return;
                 }
-                let (status, answer) = self.api.send(Method::POST, &paths::pods(), &pod(&found)).await;
+                let (status, answer) = self.api.send(Method::POST, &paths::pods(), &pod(&found.value)).await;
                 assert!(matches!(status, 201 | 403 | 404), "{answer}");
                 self.after(QUICK, Step::StartPod, job);
             }
             Step::StartPod => {
-                let Some(pod) = self.living(&pod_path).await else { return };
+                let Some(pod) = self.living(&job) else { return };
                 let now = self.now();
                 let state = json!({"running": {"startedAt": now}});
                 self.api.patch(&format!("{pod_path}/status"), &status("Running", &state, &now)).await;
-                if self.script(&pod) != Script::Run {
+                if self.script(&pod.value) != Script::Run {
                     self.after(WORK, Step::EndPod, job);
                 }
             }
             Step::EndPod => {
-                let Some(pod) = self.living(&pod_path).await else { return };
-                let activity = pod["metadata"]["labels"]["orchestrator.dev/activity"].as_str().unwrap_or_default();
-                let (phase, code, reason, message) = match self.script(&pod) {
+                let Some(pod) = self.living(&job) else { return };
+                let labels = &pod.value["metadata"]["labels"];
+                let activity = labels["orchestrator.dev/activity"].as_str().unwrap_or_default();
+                let (phase, code, reason, message) = match self.script(&pod.value) {
                     Script::Fail(code) => ("Failed", code, "Error", "it went wrong".to_owned()),
                     _ => ("Succeeded", 0, "Completed", Scenario::outputs(activity).to_string()),
                 };
@@ -117,8 +119,8 @@ impl Nodes {
                 self.after(SETTLE, Step::Settle, job);
             }
             Step::KillPod => {
-                let Some(pod) = self.api.get(&pod_path).await else { return };
-                if !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+                let Some(pod) = self.pod(&job) else { return };
+                if !matches!(pod.value["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
                     self.end_pod(&pod_path, "Failed", 143, "Error", "").await;
                 }
                 self.settle(&job).await;
@@ -131,16 +133,18 @@ impl Nodes {
     /// Writes how a Job has ended, once it has.
     async fn settle(&mut self, job: &str) {
         let path = format!("{}/{job}", paths::jobs());
-        let Some(found) = self.api.get(&path).await else { return };
-        if has(&found, "Complete") || has(&found, "Failed") {
+        let Some(found) = self.job(job) else { return };
+        let found = &found.value;
+        if has(found, "Complete") || has(found, "Failed") {
             return;
         }
         let pod_path = format!("{}/{job}-pod", paths::pods());
-        let pod = self.api.get(&pod_path).await;
-        let phase = pod.as_ref().map_or("", |pod| pod["status"]["phase"].as_str().unwrap_or("Pending"));
+        let pod = self.pod(job);
+        let pod = pod.as_ref().map(|pod| &pod.value);
+        let phase = pod.map_or("", |pod| pod["status"]["phase"].as_str().unwrap_or("Pending"));
         let is_suspended = found["spec"]["suspend"] == true;
         let is_deleted = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_string();
-        let conditions = match (&pod, phase) {
+        let conditions = match (pod, phase) {
             (_, "Succeeded") => ended(&["SuccessCriteriaMet", "Complete"], "CompletionsReached", "Reached expected number of succeeded pods"),
             (Some(pod), _) if is_suspended => {
                 if !is_deleted(pod) {
@@ -187,11 +191,19 @@ impl Nodes {
         self.api.patch(&format!("{path}/status"), &status(phase, &json!({ "terminated": ended, "running": null }), &now)).await;
     }
 
+    fn job(&self, name: &str) -> Option<Arc<Object>> {
+        self.api.peek("batch", "jobs", name)
+    }
+
+    fn pod(&self, job: &str) -> Option<Arc<Object>> {
+        self.api.peek("", "pods", &format!("{job}-pod"))
+    }
+
     /// A pod that runs or will.
-    async fn living(&self, path: &str) -> Option<Value> {
-        let pod = self.api.get(path).await?;
-        let has_ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        (!has_ended && pod["metadata"]["deletionTimestamp"].is_null()).then_some(pod)
+    fn living(&self, job: &str) -> Option<Arc<Object>> {
+        let pod = self.pod(job)?;
+        let has_ended = matches!(pod.value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        (!has_ended && pod.value["metadata"]["deletionTimestamp"].is_null()).then_some(pod)
     }
 
     fn script(&self, pod: &Value) -> Script {

@@ -32,8 +32,10 @@ use super::witness::{Shared, text, witness};
 const RESTART: Duration = Duration::from_secs(1);
 /// Longest that a run may take after its deadline: the grace of its end, and the longest pause after failures.
 const PATIENCE: Duration = Duration::from_secs(60 + 900);
-/// How long nothing may be written once all is done.
-const QUIET: Duration = Duration::from_secs(620);
+/// How long nothing may be written once all is done: in most runs some minutes, in some so long that every periodic
+/// look comes by.
+const QUIET: Duration = Duration::from_secs(200);
+const LONG_QUIET: Duration = Duration::from_secs(620);
 /// More requests than any run needs, watches aside.
 const MOST_REQUESTS: usize = 400;
 
@@ -219,7 +221,8 @@ impl World {
         self.net.disarm();
         self.check_end().await;
         let before = self.place.book.lock().unwrap().writes;
-        self.pass_until(Instant::now() + QUIET).await;
+        let is_long = requests.is_multiple_of(5);
+        self.pass_until(Instant::now() + if is_long { LONG_QUIET } else { QUIET }).await;
         let mut book = self.place.book.lock().unwrap();
         if book.writes > before {
             let count = book.writes - before;
@@ -265,18 +268,20 @@ impl World {
 
     /// Whether nothing is left to do, for some seconds.
     async fn is_settled(&mut self) -> bool {
-        if !self.is_done().await {
+        if !self.is_done() {
             return false;
         }
         self.pass_until(Instant::now() + Duration::from_secs(8)).await;
-        self.is_done().await
+        self.is_done()
     }
 
-    async fn is_done(&self) -> bool {
-        let users = &self.users;
-        let is_finished = match users.get(&paths::run()).await {
-            Some(run) => text(&run, "/status/completionTime").is_some(),
-            None => users.list(&paths::pods()).await.is_empty(),
+    fn is_done(&self) -> bool {
+        let is_finished = match self.users.peek("orchestrator.dev", "orchestrations", RUN) {
+            Some(run) => text(&run.value, "/status/completionTime").is_some(),
+            None => {
+                let version = self.place.server.version();
+                self.place.server.objects_at("", "pods", None, version).is_ok_and(|pods| pods.is_empty())
+            }
         };
         is_finished && self.reborn.is_empty()
     }
