@@ -233,7 +233,8 @@ impl Life<'_> {
 
     async fn try_prepare(&self, root: std::path::PathBuf) -> Result<Plan, Obstacle> {
         let spec = self.pod.spec.as_ref();
-        let first = spec.and_then(|spec| spec.containers.first()).map(|one| one.name.clone()).unwrap_or_default();
+        let first =
+            spec.and_then(|spec| spec.containers.first()).map(|one| one.name.clone()).unwrap_or_default();
         let whole = |problem| Obstacle { container: first.clone(), problem };
         let settings = &self.context.settings;
         let logs = prepare::log_directory(&settings.logs, self.pod).map_err(Problem::path).map_err(whole)?;
@@ -285,7 +286,8 @@ impl Life<'_> {
     /// The termination message: the last bytes of its file, and of those the share of one container.
     async fn message(&self, launch: &Launch, exit_code: i32) -> String {
         let spec = self.pod.spec.as_ref();
-        let containers = spec.map_or(1, |spec| spec.containers.len() + spec.init_containers.iter().flatten().count());
+        let containers =
+            spec.map_or(1, |spec| spec.containers.len() + spec.init_containers.iter().flatten().count());
         let share = MAX_MESSAGE.min(MAX_MESSAGES / containers.max(1));
         let mut message = match log::end_of(&launch.message, MAX_MESSAGE as u64).await {
             Ok(bytes) => bytes,
@@ -352,7 +354,8 @@ fn deletion_grace(sight: &Sight) -> Option<Duration> {
 }
 
 fn specified_grace(pod: &Pod) -> Duration {
-    let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE);
+    let seconds =
+        pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE);
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
 
