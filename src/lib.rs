@@ -41,6 +41,7 @@ pub mod config;
 pub mod controller;
 pub mod embedded;
 pub mod engine;
+pub mod manifest;
 pub mod provider;
 pub mod shutdown;
 pub mod telemetry;

@@ -24,6 +24,7 @@ use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body as RequestBody;
 
+use super::kinds::Kind;
 use super::kinds::definition::Definition;
 use super::random::Random;
 use super::refusal::Refusal;
@@ -115,6 +116,13 @@ impl Server {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.clone(), "default")
+    }
+
+    /// The kind that an object says it is, if the server has it.
+    #[must_use]
+    pub fn kind(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
+        let found = self.state().kinds.named(api_version, kind).cloned();
+        found.filter(|found| found.api_version() == api_version)
     }
 
     /// The newest version that was written.
