@@ -5,6 +5,7 @@ mod support;
 
 mod architecture;
 mod artefacts;
+mod conformance;
 mod job_role;
 mod runner;
 mod runs;

@@ -362,7 +362,7 @@ fn specified_grace(pod: &Pod) -> Duration {
 /// Waits for the next news. After the last there is none.
 async fn news(sight: &mut watch::Receiver<Sight>) {
     if sight.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

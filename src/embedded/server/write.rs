@@ -105,9 +105,11 @@ fn check_namespace(call: &Call<'_>, object: &Value) -> Result<(), Refusal> {
     if said.is_empty() || said == call.target.namespace() {
         return Ok(());
     }
-    Err(Refusal::bad_request(
-        "the namespace of the provided object does not match the namespace sent on the request",
-    ))
+    Err(other_namespace())
+}
+
+fn other_namespace() -> Refusal {
+    Refusal::bad_request("the namespace of the provided object does not match the namespace sent on the request")
 }
 
 fn create_object(
@@ -149,11 +151,11 @@ fn create_object(
             return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
         }
         let key = State::key(kind, namespace, &name);
-        if state.store.get(&key).is_none() {
-            break (key, object);
-        }
+        let Some(existing) = state.store.get(&key) else { break (key, object) };
         if !is_generated || attempt >= ATTEMPTS_AT_A_NAME {
-            return Err(Refusal::already_exists(kind, &name));
+            let is_going = existing.value.pointer("/metadata/deletionTimestamp").is_some();
+            let refuse = if is_going { Refusal::still_exists } else { Refusal::already_exists };
+            return Err(refuse(kind, &name));
         }
     };
     if options.is_dry_run {
@@ -194,7 +196,7 @@ pub fn update(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusa
     };
     let asked = uid(&object);
     if !asked.is_empty() && asked != uid(&old.value) {
-        return Err(Refusal::other_uid(kind, &key.name, asked, uid(&old.value)));
+        return Err(Refusal::other_uid(kind, &key.namespace, &key.name, asked, uid(&old.value)));
     }
     let stored = replace(&mut state, call, &key, &old, object, options)?;
     drop(state);
@@ -255,9 +257,7 @@ fn check_name(call: &Call<'_>, object: &Value) -> Result<(), Refusal> {
     }
     let (said, namespace) = (text("/metadata/namespace"), call.target.namespace());
     if !said.is_empty() && said != namespace {
-        return Err(Refusal::bad_request(format!(
-            "the namespace of the object ({said}) does not match the namespace on the request ({namespace})"
-        )));
+        return Err(other_namespace());
     }
     Ok(())
 }
@@ -328,12 +328,12 @@ fn replace(
 fn keep_system_metadata(kind: &Kind, new: &mut Value, old: &Value) {
     let before = |key: &str| old.get("metadata").and_then(|metadata| metadata.get(key)).cloned();
     let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if let (None, Some(value)) = (metadata.get(key), before(key)) {
             metadata.insert(key.to_owned(), value);
         }
     }
-    for key in ["generation", "resourceVersion"] {
+    for key in ["generation", "resourceVersion", "creationTimestamp"] {
         match before(key) {
             Some(value) => drop(metadata.insert(key.to_owned(), value)),
             None => drop(metadata.remove(key)),

@@ -16,7 +16,7 @@ impl Scratch {
     }
 
     fn launch(&self, command: &[&str]) -> Launch {
-        let path = std::env::var("PATH").unwrap();
+        let path = "/usr/local/bin:/usr/bin:/bin".to_owned();
         Launch {
             container: "main".to_owned(),
             command: command.iter().map(|&word| word.to_owned()).collect(),
