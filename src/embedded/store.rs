@@ -32,7 +32,9 @@ pub struct Object {
 }
 
 impl Object {
-    fn new(value: Value, version: u64) -> Arc<Self> {
+    /// An object in a version.
+    #[must_use]
+    pub fn new(value: Value, version: u64) -> Arc<Self> {
         Arc::new(Self { value, version, text: OnceLock::new() })
     }
 

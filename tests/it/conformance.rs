@@ -25,7 +25,14 @@ use side::Side;
 const AT_ONCE: usize = 12;
 
 fn cases() -> Vec<Case> {
-    let all = [reading::cases(), writing::cases(), deleting::cases(), watching::cases(), custom::cases(), built_in::cases()];
+    let all = [
+        reading::cases(),
+        writing::cases(),
+        deleting::cases(),
+        watching::cases(),
+        custom::cases(),
+        built_in::cases(),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -39,8 +46,10 @@ fn there_are_enough_cases_with_names_of_their_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_server_answers_as_a_real_one() {
     let only = std::env::args().find_map(|argument| argument.strip_prefix("case=").map(str::to_owned));
-    let cases: Vec<Case> =
-        cases().into_iter().filter(|case| only.as_ref().is_none_or(|only| case.name.contains(only.as_str()))).collect();
+    let cases: Vec<Case> = cases()
+        .into_iter()
+        .filter(|case| only.as_ref().is_none_or(|only| case.name.contains(only.as_str())))
+        .collect();
     let (real, embedded) = (Side::real().await, Side::embedded().await);
     let results: Vec<(usize, Vec<String>)> = futures::stream::iter(cases.iter().enumerate())
         .map(|(index, case)| {
@@ -62,7 +71,8 @@ async fn the_embedded_server_answers_as_a_real_one() {
     for (difference, count) in known {
         println!("  {count:2} × {difference:?}: {}", difference.reason());
     }
-    let mut failed: Vec<&(usize, Vec<String>)> = results.iter().filter(|(_, problems)| !problems.is_empty()).collect();
+    let mut failed: Vec<&(usize, Vec<String>)> =
+        results.iter().filter(|(_, problems)| !problems.is_empty()).collect();
     failed.sort();
     let mut report = String::new();
     for (index, problems) in &failed {

@@ -101,6 +101,7 @@ pub fn prepare_create(kind: &Kind, object: &mut Map<String, Value>) {
         Strategy::Pod => {
             if let Some(spec) = object.entry("spec").or_insert_with(|| json!({})).as_object_mut() {
                 pod::defaults(spec);
+                spec.entry("enableServiceLinks").or_insert_with(|| json!(true));
             }
             object.insert("status".to_owned(), json!({"phase": "Pending", "qosClass": "BestEffort"}));
         }

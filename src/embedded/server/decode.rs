@@ -106,6 +106,7 @@ fn type_meta(kind: &Kind, members: &mut Map<String, Value>, bytes: &[u8]) -> Res
 /// decoder, what was of the wrong type.
 pub fn complete(kind: &Kind, object: &mut Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
+    decode::whole_numbers(object);
     let metadata =
         object.as_object_mut().map(|members| members.entry("metadata").or_insert_with(|| json!({})));
     if let Some(metadata) = metadata {

@@ -38,7 +38,11 @@ pub fn start(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusal
     let selector =
         Selector::parse(&kind, parameters.text("labelSelector"), parameters.text("fieldSelector"))?;
     let timeout = parameters.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
-    let asked = parameters.version("resourceVersion")?.filter(|asked| *asked > 0);
+    let asked = parameters.version("resourceVersion").map_err(|refusal| {
+        // Kubernetes finds this out late, and takes it for its own mistake.
+        Refusal::internal(refusal.message.trim_start_matches("invalid resource version: "))
+    })?;
+    let asked = asked.filter(|asked| *asked > 0);
     let wants_end = parameters.flag("sendInitialEvents")?;
     let allows_bookmarks = parameters.flag("allowWatchBookmarks")?;
     let now = Instant::now();

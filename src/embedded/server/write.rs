@@ -109,7 +109,9 @@ fn check_namespace(call: &Call<'_>, object: &Value) -> Result<(), Refusal> {
 }
 
 fn other_namespace() -> Refusal {
-    Refusal::bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    Refusal::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    )
 }
 
 fn create_object(

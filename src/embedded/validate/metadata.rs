@@ -114,9 +114,7 @@ fn in_order(owner: &Value) -> String {
 #[must_use]
 pub fn check_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for key in
-        ["name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
+    for key in ["name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if new.get(key) != old.get(key) {
             let value = new.get(key).cloned().unwrap_or(Value::Null);
             errors.push(FieldError::invalid(format!("metadata.{key}"), &value, "field is immutable"));

@@ -172,7 +172,8 @@ impl Evaluator {
             "FieldValueRequired" => FieldError::required(field, &why),
             "FieldValueForbidden" => FieldError::forbidden(field, &why),
             "FieldValueDuplicate" => FieldError::duplicate(field, value),
-            _ => FieldError::invalid_unquoted(field, &why),
+            _ if value.is_object() || value.is_array() => FieldError::invalid_unquoted(field, &why),
+            _ => FieldError::invalid(field, value, &why),
         });
     }
 

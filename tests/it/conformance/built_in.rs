@@ -129,10 +129,17 @@ fn jobs() -> Vec<Case> {
 
 fn pods() -> Vec<Case> {
     vec![
-        case("a pod is completed by the server").post("pods", pod("p"), 201).has("/status/phase", "Pending").has("/spec/dnsPolicy", "ClusterFirst"),
+        case("a pod is completed by the server")
+            .post("pods", pod("p"), 201)
+            .has("/status/phase", "Pending")
+            .has("/spec/dnsPolicy", "ClusterFirst"),
         case("a pod's command is immutable")
             .post("pods", pod("p"), 201)
-            .merge("pods/p", json!({"spec": {"containers": [{"name": "c", "image": "busybox", "command": ["x"]}]}}), 422)
+            .merge(
+                "pods/p",
+                json!({"spec": {"containers": [{"name": "c", "image": "busybox", "command": ["x"]}]}}),
+                422,
+            )
             .reason("Invalid")
             .differs(Difference::GoValues),
         case("pods by phase")
@@ -143,18 +150,35 @@ fn pods() -> Vec<Case> {
             .has("/items/0/metadata/name", "p")
             .get("pods?fieldSelector=status.phase%21%3DRunning", 200)
             .has("/items", json!([]))
-            .get("pods?fieldSelector=spec.schedulerName%3Dnone&labelSelector=batch.kubernetes.io/job-name%3Dj", 200)
+            .get(
+                "pods?fieldSelector=spec.schedulerName%3Dnone&labelSelector=batch.kubernetes.io/job-name%3Dj",
+                200,
+            )
             .has("/items/0/metadata/name", "p"),
-        case("a pod on no node goes at once").post("pods", pod("p"), 201).delete("pods/p", 200).has("/kind", "Pod").get("pods/p", 404),
-        case("a pod without containers").post("pods", json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}}), 422).reason("Invalid"),
+        case("a pod on no node goes at once")
+            .post("pods", pod("p"), 201)
+            .delete("pods/p", 200)
+            .has("/kind", "Pod")
+            .get("pods/p", 404),
+        case("a pod without containers")
+            .post(
+                "pods",
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}}),
+                422,
+            )
+            .reason("Invalid"),
         case("a pod on a node goes with grace")
-            .post("pods", {
-                let mut pod = pod("p");
-                pod["spec"]["nodeName"] = json!("nowhere");
-                pod["spec"]["terminationGracePeriodSeconds"] = json!(600);
-                pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
-                pod
-            }, 201)
+            .post(
+                "pods",
+                {
+                    let mut pod = pod("p");
+                    pod["spec"]["nodeName"] = json!("nowhere");
+                    pod["spec"]["terminationGracePeriodSeconds"] = json!(600);
+                    pod["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+                    pod
+                },
+                201,
+            )
             .delete("pods/p", 200)
             .has("/metadata/deletionGracePeriodSeconds", 600)
             .get("pods/p", 200)

@@ -68,35 +68,35 @@ fn spec() -> Value {
 fn properties() -> Value {
     let text = |most: u64| json!({"type": "string", "maxLength": most});
     json!({
-                            "size": {"type": "integer", "minimum": 1, "maximum": 100, "format": "int64"},
-                            "least": {"type": "integer"},
-                            "fixed": {"type": "string", "maxLength": 20},
-                            "since": {"type": "string", "format": "date-time"},
-                            "until": {"type": "string", "format": "date-time"},
-                            "colour": {"type": "string", "enum": ["red", "blue"]},
-                            "name": {"type": "string", "pattern": "^[a-z]+$", "minLength": 2, "maxLength": 5},
-                            "ratio": {"type": "number", "exclusiveMinimum": true, "minimum": 0, "maximum": 1},
-                            "even": {"type": "integer", "multipleOf": 2},
-                            "on": {"type": "boolean"},
-                            "tags": {"type": "array", "maxItems": 3, "minItems": 1, "x-kubernetes-list-type": "set", "items": text(10)},
-                            "parts": {
-                                "type": "array", "maxItems": 5, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
-                                "items": {
-                                    "type": "object", "required": ["id"],
-                                    "properties": {"id": text(10), "count": {"type": "integer", "default": 1}},
-                                    "x-kubernetes-validations": [{"rule": "self.count >= oldSelf.count", "message": "count must not shrink"}],
-                                },
-                            },
-                            "labels": {"type": "object", "maxProperties": 2, "additionalProperties": text(5)},
-                            "some": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer"}},
-                            "any": {"x-kubernetes-preserve-unknown-fields": true},
-                            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"known": {"type": "object", "properties": {"a": {"type": "integer"}}}}},
-                            "port": {"x-kubernetes-int-or-string": true},
-                            "mode": {"type": "string", "default": "Slow"},
-                            "nested": {"type": "object", "default": {}, "properties": {"depth": {"type": "integer", "default": 3}, "note": {"type": "string", "nullable": true}}},
-                            "level": {"type": "integer", "maximum": 9, "x-kubernetes-validations": [{"rule": "self >= oldSelf", "message": "level must not shrink"}]},
-                            "either": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
-                        })
+        "size": {"type": "integer", "minimum": 1, "maximum": 100, "format": "int64"},
+        "least": {"type": "integer"},
+        "fixed": {"type": "string", "maxLength": 20},
+        "since": {"type": "string", "format": "date-time"},
+        "until": {"type": "string", "format": "date-time"},
+        "colour": {"type": "string", "enum": ["red", "blue"]},
+        "name": {"type": "string", "pattern": "^[a-z]+$", "minLength": 2, "maxLength": 5},
+        "ratio": {"type": "number", "exclusiveMinimum": true, "minimum": 0, "maximum": 1},
+        "even": {"type": "integer", "multipleOf": 2},
+        "on": {"type": "boolean"},
+        "tags": {"type": "array", "maxItems": 3, "minItems": 1, "x-kubernetes-list-type": "set", "items": text(10)},
+        "parts": {
+            "type": "array", "maxItems": 5, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"],
+            "items": {
+                "type": "object", "required": ["id"],
+                "properties": {"id": text(10), "count": {"type": "integer", "default": 1}},
+                "x-kubernetes-validations": [{"rule": "self.count >= oldSelf.count", "message": "count must not shrink"}],
+            },
+        },
+        "labels": {"type": "object", "maxProperties": 2, "additionalProperties": text(5)},
+        "some": {"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer"}},
+        "any": {"x-kubernetes-preserve-unknown-fields": true},
+        "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"known": {"type": "object", "properties": {"a": {"type": "integer"}}}}},
+        "port": {"x-kubernetes-int-or-string": true},
+        "mode": {"type": "string", "default": "Slow"},
+        "nested": {"type": "object", "default": {}, "properties": {"depth": {"type": "integer", "default": 3}, "note": {"type": "string", "nullable": true}}},
+        "level": {"type": "integer", "maximum": 9, "x-kubernetes-validations": [{"rule": "self >= oldSelf", "message": "level must not shrink"}]},
+        "either": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    })
 }
 
 /// A Widget.
@@ -192,9 +192,17 @@ fn schemas() -> Vec<Case> {
 fn rules() -> Vec<Case> {
     vec![
         refused("a rule with a path", json!({"size": 1, "least": 2})),
-        refused("a rule with a message of its own", json!({"size": 1, "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"})),
-        taken("a rule about times that holds", json!({"size": 1, "since": "2026-01-01T00:00:00Z", "until": "2026-01-01T00:00:00-01:00"})),
-        case("a rule about the name").post("widgets", widget("forbidden", json!({"size": 1})), 422).reason("Invalid"),
+        refused(
+            "a rule with a message of its own",
+            json!({"size": 1, "since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}),
+        ),
+        taken(
+            "a rule about times that holds",
+            json!({"size": 1, "since": "2026-01-01T00:00:00Z", "until": "2026-01-01T00:00:00-01:00"}),
+        ),
+        case("a rule about the name")
+            .post("widgets", widget("forbidden", json!({"size": 1})), 422)
+            .reason("Invalid"),
         taken("a field that is immutable", json!({"size": 1, "fixed": "x"}))
             .merge("widgets/a", json!({"spec": {"fixed": "y"}}), 422)
             .reason("Invalid")
@@ -204,10 +212,21 @@ fn rules() -> Vec<Case> {
             .merge("widgets/a", json!({"spec": {"level": 2}}), 422)
             .reason("Invalid")
             .merge("widgets/a", json!({"spec": {"level": 4}}), 200),
-        taken("elements of a map list are compared by key", json!({"size": 1, "parts": [{"id": "x", "count": 2}, {"id": "y", "count": 5}]}))
-            .merge("widgets/a", json!({"spec": {"parts": [{"id": "y", "count": 4}, {"id": "x", "count": 2}]}}), 422)
-            .reason("Invalid")
-            .merge("widgets/a", json!({"spec": {"parts": [{"id": "y", "count": 5}, {"id": "z", "count": 0}]}}), 200),
+        taken(
+            "elements of a map list are compared by key",
+            json!({"size": 1, "parts": [{"id": "x", "count": 2}, {"id": "y", "count": 5}]}),
+        )
+        .merge(
+            "widgets/a",
+            json!({"spec": {"parts": [{"id": "y", "count": 4}, {"id": "x", "count": 2}]}}),
+            422,
+        )
+        .reason("Invalid")
+        .merge(
+            "widgets/a",
+            json!({"spec": {"parts": [{"id": "y", "count": 5}, {"id": "z", "count": 0}]}}),
+            200,
+        ),
         refused("rules are not asked about what has the wrong shape", json!({"size": "x", "least": 2})),
         refused("rules and schema speak together", json!({"size": 1, "least": 2, "name": "A1"})),
     ]
@@ -261,7 +280,11 @@ fn ours() -> Vec<Case> {
         "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}]});
     let made = |name: &'static str| {
         case(name)
-            .post("orchestrations?fieldManager=orchestrator", orchestration(json!({"type": "t", "input": {"a": {"b": [1, null, "x"]}}})), 201)
+            .post(
+                "orchestrations?fieldManager=orchestrator",
+                orchestration(json!({"type": "t", "input": {"a": {"b": [1, null, "x"]}}})),
+                201,
+            )
             .save("o")
     };
     vec![

@@ -109,6 +109,8 @@ pub fn cases() -> Vec<Case> {
             .merge("configmaps/child", json!({"metadata": {"finalizers": ["example.com/hold"]}}), 200)
             .delete_with("configmaps/owner", json!({"propagationPolicy": "Foreground"}), 200)
             .has("/metadata/finalizers/0", "foregroundDeletion")
+            .until("configmaps/child", 200)
+            .has("/metadata/deletionGracePeriodSeconds", 0)
             .get("configmaps/owner", 200)
             .merge("configmaps/child", json!({"metadata": {"finalizers": null}}), 200)
             .until("configmaps/child", 404)

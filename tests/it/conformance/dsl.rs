@@ -42,10 +42,16 @@ impl Difference {
     /// Why the two differ, and what is compared all the same.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::UnknownPath => "an unknown path is 404 on both; Kubernetes says so in plain text without a reason, the embedded server in a Status that names it (code only)",
-            Self::MediaType => "both refuse alike; the embedded server takes fewer media types and says which, and that it is the embedded one",
+            Self::UnknownPath => {
+                "an unknown path is 404 on both; Kubernetes says so in plain text without a reason, the embedded server in a Status that names it (code only)"
+            }
+            Self::MediaType => {
+                "both refuse alike; the embedded server takes fewer media types and says which, and that it is the embedded one"
+            }
             Self::ParserWords => "both refuse alike; what a JSON parser says of garbage is its own",
-            Self::Apply => "apply patches are refused with 415 for now; Kubernetes takes them (nothing is compared but the embedded answer)",
+            Self::Apply => {
+                "apply patches are refused with 415 for now; Kubernetes takes them (nothing is compared but the embedded answer)"
+            }
             Self::GoValues => "both refuse alike and name the same field; Kubernetes prints Go structs there",
             Self::ForeignToken => "both refuse alike; the words tell how a token is made",
             Self::GoScheme => "both refuse alike; Kubernetes names a file of its source",
@@ -131,11 +137,13 @@ impl Case {
     }
 
     pub fn merge(self, path: &str, body: Value, code: u16) -> Self {
-        self.step("PATCH", path, code).last(|step| (step.body, step.content_type) = (Some(body.to_string()), MERGE))
+        self.step("PATCH", path, code)
+            .last(|step| (step.body, step.content_type) = (Some(body.to_string()), MERGE))
     }
 
     pub fn json(self, path: &str, body: Value, code: u16) -> Self {
-        self.step("PATCH", path, code).last(|step| (step.body, step.content_type) = (Some(body.to_string()), JSON))
+        self.step("PATCH", path, code)
+            .last(|step| (step.body, step.content_type) = (Some(body.to_string()), JSON))
     }
 
     pub fn delete(self, path: &str, code: u16) -> Self {
@@ -147,8 +155,16 @@ impl Case {
     }
 
     /// A request of any method, with a body that need not be JSON.
-    pub fn raw(self, method: &'static str, path: &str, content_type: &'static str, body: &str, code: u16) -> Self {
-        self.step(method, path, code).last(|step| (step.body, step.content_type) = (Some(body.to_owned()), content_type))
+    pub fn raw(
+        self,
+        method: &'static str,
+        path: &str,
+        content_type: &'static str,
+        body: &str,
+        code: u16,
+    ) -> Self {
+        self.step(method, path, code)
+            .last(|step| (step.body, step.content_type) = (Some(body.to_owned()), content_type))
     }
 
     /// Reads until the answer has the code, and what else is said of it.
@@ -158,7 +174,8 @@ impl Case {
 
     /// Watches to the end; `events` are `TYPE name` in order, and `TYPE name key=value` with a label or a datum.
     pub fn watch(self, path: &str, events: &[&'static str]) -> Self {
-        self.step("GET", path, 200).last(|step| (step.action, step.events) = (Action::Watch, Some(events.to_vec())))
+        self.step("GET", path, 200)
+            .last(|step| (step.action, step.events) = (Action::Watch, Some(events.to_vec())))
     }
 
     pub fn accept(self, accept: &'static str) -> Self {
@@ -193,7 +210,9 @@ pub fn compare(case: &Case, real: &[Answer], embedded: &[Answer]) -> Vec<String>
         if step.differs != Some(Difference::Apply) {
             wrong.extend(unexpected(step, real).into_iter().map(|what| format!("the real server: {what}")));
         }
-        wrong.extend(unexpected(step, embedded).into_iter().map(|what| format!("the embedded server: {what}")));
+        wrong.extend(
+            unexpected(step, embedded).into_iter().map(|what| format!("the embedded server: {what}")),
+        );
         if step.differs.is_none() && real != embedded {
             wrong.push("the answers differ".to_owned());
         }
@@ -222,7 +241,8 @@ fn differ(path: &str, real: &Value, embedded: &Value, differences: &mut Vec<Stri
         (Value::Object(real), Value::Object(embedded)) => {
             let names: std::collections::BTreeSet<&String> = real.keys().chain(embedded.keys()).collect();
             for name in names {
-                let of = |members: &serde_json::Map<String, Value>| members.get(name).cloned().unwrap_or_default();
+                let of =
+                    |members: &serde_json::Map<String, Value>| members.get(name).cloned().unwrap_or_default();
                 differ(&format!("{path}/{name}"), &of(real), &of(embedded), differences);
             }
         }
@@ -255,7 +275,9 @@ fn unexpected(step: &Step, answer: &Answer) -> Vec<String> {
     }
     if let Some(expected) = &step.events {
         let found = answer.event_words();
-        if found.len() != expected.len() || !found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)) {
+        if found.len() != expected.len()
+            || !found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected))
+        {
             wrong.push(format!("expected the events {expected:?}, got {found:?}"));
         }
     }

@@ -19,9 +19,11 @@ use serde_json::{Map, Value, json};
 
 static UID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap());
-static VERSIONS: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(in record|current:|version:|Too large resource version:) ?\(?\d+\)?( \(\d+\))?").unwrap());
-static QUOTED_OBJECT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"(?s)Invalid value: "\{.*\}": "#).unwrap());
+static VERSIONS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(in record|current:|version:|Too large resource version:) ?\(?\d+\)?( \(\d+\))?").unwrap()
+});
+static QUOTED_OBJECT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"(?s)Invalid value: "\{.*\}": "#).unwrap());
 
 /// An answer in its normal form.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +54,8 @@ impl Answer {
                 let object = event.get_mut("object").map(Value::take).unwrap_or_default();
                 let mut object = object;
                 normalise(&mut object);
-                let is_timed = event["type"] == "BOOKMARK" && object.pointer("/metadata/annotations").is_none();
+                let is_timed =
+                    event["type"] == "BOOKMARK" && object.pointer("/metadata/annotations").is_none();
                 if is_timed || is_of_controllers(&object) {
                     return None;
                 }
@@ -76,7 +79,11 @@ impl Answer {
                 .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
                 .collect();
             let type_ = event["type"].as_str().unwrap_or_default();
-            let name = object.pointer("/metadata/name").or(object.get("reason")).and_then(Value::as_str).unwrap_or_default();
+            let name = object
+                .pointer("/metadata/name")
+                .or(object.get("reason"))
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             format!("{type_} {name} {}", data.join(" "))
         });
         words.collect()
@@ -121,7 +128,9 @@ fn normalise_metadata(metadata: &mut Map<String, Value>) {
     metadata.remove("managedFields");
     for key in ["resourceVersion", "creationTimestamp", "deletionTimestamp", "continue"] {
         match metadata.get(key) {
-            Some(Value::String(text)) if !text.is_empty() => drop(metadata.insert(key.to_owned(), json!(format!("<{key}>")))),
+            Some(Value::String(text)) if !text.is_empty() => {
+                drop(metadata.insert(key.to_owned(), json!(format!("<{key}>"))))
+            }
             _ => drop(metadata.remove(key)),
         }
     }
@@ -151,7 +160,8 @@ fn status(status: &mut Map<String, Value>) {
             *status = normal;
         }
     }
-    let causes = status.get_mut("details").and_then(|details| details.get_mut("causes")).and_then(Value::as_array_mut);
+    let causes =
+        status.get_mut("details").and_then(|details| details.get_mut("causes")).and_then(Value::as_array_mut);
     let mut many = false;
     if let Some(causes) = causes {
         for cause in causes.iter_mut() {
@@ -176,7 +186,9 @@ fn generated_in(status: &Map<String, Value>) -> Option<String> {
 
 /// Unknown fields are told in any order.
 fn sorted(message: &str) -> String {
-    let Some((head, fields)) = message.split_once("strict decoding error: ") else { return message.to_owned() };
+    let Some((head, fields)) = message.split_once("strict decoding error: ") else {
+        return message.to_owned();
+    };
     let mut fields: Vec<&str> = fields.split(", ").collect();
     fields.sort_unstable();
     format!("{head}strict decoding error: {}", fields.join(", "))

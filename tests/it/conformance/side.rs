@@ -58,7 +58,8 @@ impl Side {
     /// Makes the kind of the cases known, through the API.
     async fn install(&self) {
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        let (code, text) = self.call("POST", path, "application/json", "", Some(custom::definition().to_string())).await;
+        let (code, text) =
+            self.call("POST", path, "application/json", "", Some(custom::definition().to_string())).await;
         assert!(matches!(code, 201 | 409), "{code} {text}");
         let widgets = format!("/apis/{}/v1/widgets", custom::group());
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -72,7 +73,8 @@ impl Side {
     pub async fn run(&self, case: &Case, index: usize) -> Vec<Answer> {
         let namespace = format!("conformance-{}-{index}", self.run);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        let (code, text) = self.call("POST", "/api/v1/namespaces", "application/json", "", Some(object.to_string())).await;
+        let (code, text) =
+            self.call("POST", "/api/v1/namespaces", "application/json", "", Some(object.to_string())).await;
         assert_eq!(code, 201, "{text}");
         if self.is_real {
             for path in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
@@ -97,8 +99,12 @@ impl Side {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let path = if matches!(step.action, Action::Watch) { with_watch(&path) } else { path.clone() };
-            let (code, text) = self.call(step.method, &path, step.content_type, step.accept, body.clone()).await;
-            if matches!(step.action, Action::Until) && !is_reached(step, code, &text) && tokio::time::Instant::now() < deadline {
+            let (code, text) =
+                self.call(step.method, &path, step.content_type, step.accept, body.clone()).await;
+            if matches!(step.action, Action::Until)
+                && !is_reached(step, code, &text)
+                && tokio::time::Instant::now() < deadline
+            {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -112,8 +118,16 @@ impl Side {
         }
     }
 
-    async fn call(&self, method: &str, path: &str, content_type: &str, accept: &str, body: Option<String>) -> (u16, String) {
-        let mut request = Request::builder().method(method).uri(path).header(header::USER_AGENT, "conformance");
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        accept: &str,
+        body: Option<String>,
+    ) -> (u16, String) {
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::USER_AGENT, "conformance");
         if body.is_some() && !content_type.is_empty() {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
@@ -123,15 +137,21 @@ impl Side {
         let body = body.map_or_else(Body::empty, |body| Body::from(body.into_bytes()));
         let response = self.client.send(request.body(body).unwrap()).await.unwrap();
         let code = response.status().as_u16();
-        let bytes: Vec<bytes::Bytes> =
-            response.into_body().into_data_stream().map(|part| part.map_err(|_| ())).try_collect().await.unwrap_or_default();
+        let bytes: Vec<bytes::Bytes> = response
+            .into_body()
+            .into_data_stream()
+            .map(|part| part.map_err(|_| ()))
+            .try_collect()
+            .await
+            .unwrap_or_default();
         (code, String::from_utf8_lossy(&bytes.concat()).into_owned())
     }
 }
 
 fn is_reached(step: &Step, code: u16, text: &str) -> bool {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    code == step.code && step.has.iter().all(|(pointer, value)| body.pointer(pointer).unwrap_or(&Value::Null) == value)
+    code == step.code
+        && step.has.iter().all(|(pointer, value)| body.pointer(pointer).unwrap_or(&Value::Null) == value)
 }
 
 fn run_name() -> String {
@@ -148,7 +168,9 @@ fn whole_path(path: &str) -> String {
         "jobs" => "/apis/batch/v1".to_owned(),
         "leases" => "/apis/coordination.k8s.io/v1".to_owned(),
         "controllerrevisions" => "/apis/apps/v1".to_owned(),
-        "orchestrations" | "activitydefinitions" | "orchestrationdefinitions" => "/apis/orchestrator.dev/v1alpha1".to_owned(),
+        "orchestrations" | "activitydefinitions" | "orchestrationdefinitions" => {
+            "/apis/orchestrator.dev/v1alpha1".to_owned()
+        }
         "widgets" => format!("/apis/{}/v1", custom::group()),
         _ => "/api/v1".to_owned(),
     };
@@ -166,9 +188,12 @@ fn filled(text: &str, saved: &BTreeMap<String, String>) -> String {
 
 fn save(name: &str, text: &str, saved: &mut BTreeMap<String, String>) {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    for (key, pointer) in
-        [("rv", "/metadata/resourceVersion"), ("uid", "/metadata/uid"), ("name", "/metadata/name"), ("continue", "/metadata/continue")]
-    {
+    for (key, pointer) in [
+        ("rv", "/metadata/resourceVersion"),
+        ("uid", "/metadata/uid"),
+        ("name", "/metadata/name"),
+        ("continue", "/metadata/continue"),
+    ] {
         let value = body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         saved.insert(format!("{name}.{key}"), value.to_owned());
     }

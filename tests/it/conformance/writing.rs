@@ -148,8 +148,8 @@ fn updates() -> Vec<Case> {
             .reason("Invalid"),
         case("a custom update of what is not there").put("widgets/a", widget("a", json!({"size": 2})), 404).reason("NotFound"),
         one("an update cannot change what the server keeps")
-            .put("configmaps/a", json!({"metadata": {"name": "a", "creationTimestamp": "2020-01-01T00:00:00Z"}}), 422)
-            .reason("Invalid"),
+            .put("configmaps/a", json!({"metadata": {"name": "a", "creationTimestamp": "2020-01-01T00:00:00Z"}, "data": {"k": "1"}}), 200)
+            .merge("configmaps/a", json!({"metadata": {"resourceVersion": "{a.rv}"}, "data": {"k": "2"}}), 200),
         one("an update that is only tried")
             .put("configmaps/a?dryRun=All", map("a", json!({"k": "2"})), 200)
             .has("/data/k", "2")

@@ -176,7 +176,8 @@ async fn who_is_asked_to_end_may_say_with_what_code() {
     };
     let (code, ()) = tokio::join!(process.end(&launch, 1000, stop), ask);
     assert_eq!(code, 9);
-    assert_eq!(scratch.read("main.log"), "bye\n");
+    // The whole group was asked, and a shell may say that its child has ended.
+    assert!(scratch.read("main.log").ends_with("bye\n"), "{}", scratch.read("main.log"));
 }
 
 #[tokio::test]
