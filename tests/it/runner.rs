@@ -7,13 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStateTerminated, Node, Pod, Secret, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Client, Config, client::ClientBuilder};
+use orchestrator::api::orchestration::OrchestrationStatus;
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
 use orchestrator::clock::SystemClock;
+use orchestrator::embedded::job;
+use orchestrator::embedded::kinds::definition::Definition;
 use orchestrator::embedded::runner::{self, Claim, Settings, log};
+use orchestrator::embedded::server::Server;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -430,6 +435,12 @@ async fn the_end_of_the_runner_ends_all_processes_and_says_so() {
     );
     assert!(runner.left_behind().is_empty());
 
+    assert_eq!(
+        phase(&namespace.api::<Pod>().get("waits").await.unwrap()),
+        "Pending",
+        "the next runner may take it"
+    );
+
     // A crash: the future goes, and the processes with it. The next runner cannot know how they ended.
     namespace.api::<Pod>().delete("waits", &DeleteParams::default()).await.unwrap();
     let crashed = Runner::start(&namespace, |_| {}).await;
@@ -444,8 +455,8 @@ async fn the_end_of_the_runner_ends_all_processes_and_says_so() {
     std::fs::remove_dir_all(shared).unwrap();
 }
 
-/// The documents of the tenant sample, their pods for the runner.
-fn sample() -> Vec<Value> {
+/// The documents of the tenant sample, their pods for a scheduler.
+fn sample(scheduler: &str) -> Vec<Value> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/samples/tenant");
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -456,7 +467,7 @@ fn sample() -> Vec<Value> {
     let mut documents: Vec<Value> = documents.collect();
     for document in &mut documents {
         if document["kind"] == "ActivityDefinition" {
-            document["spec"]["job"]["template"]["spec"]["schedulerName"] = SCHEDULER.into();
+            document["spec"]["job"]["template"]["spec"]["schedulerName"] = scheduler.into();
         }
     }
     documents
@@ -467,7 +478,7 @@ async fn the_tenant_sample_runs_as_local_processes() {
     let namespace = TestNamespace::new().await;
     let operator = Operator::start(&namespace).await;
     let mut runner = Runner::start(&namespace, |_| {}).await;
-    for document in sample() {
+    for document in sample(SCHEDULER) {
         namespace.create(document).await;
     }
     let finished = namespace.finished("tenant-a").await.status.unwrap();
@@ -510,4 +521,193 @@ async fn an_activity_that_cannot_run_here_says_why() {
     println!("{message}");
     assert!(message.contains("ImageNotRun") && message.contains("image dns:1 is not run here"), "{message}");
     operator.stop().await;
+}
+
+/// The whole of the embedded mode: server, operator and both roles in this process.
+struct Embedded {
+    client: Client,
+    shutdown: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    runner: Option<JoinHandle<()>>,
+    directory: PathBuf,
+}
+
+impl Embedded {
+    fn start(name: &str) -> Self {
+        let clock = Arc::new(SystemClock);
+        let mut builder = Server::builder(clock.clone());
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crds")).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            builder = builder
+                .definition(Definition::compile(&serde_saphyr::from_str::<Value>(&text).unwrap()).unwrap());
+        }
+        let client = builder.build().client();
+        let (shutdown, receiver) = watch::channel(false);
+        let directory =
+            std::env::temp_dir().join(format!("orchestrator-embedded-{name}-{}", std::process::id()));
+        let mut settings = Settings::new(&directory);
+        settings.variables = vec![("PATH".to_owned(), std::env::var("PATH").unwrap())];
+        let jobs = job::Settings { node_name: Some("localhost".to_owned()), ..job::Settings::default() };
+        let operator = orchestrator::config::Settings::default();
+        let tasks = vec![
+            tokio::spawn(orchestrator::app::run(client.clone(), clock.clone(), operator, receiver.clone())),
+            tokio::spawn(job::run(client.clone(), clock.clone(), jobs, receiver.clone())),
+        ];
+        let given = client.clone();
+        let runner =
+            tokio::spawn(async move { runner::run(given, clock, settings, receiver).await.unwrap() });
+        Self { client, shutdown, tasks, runner: Some(runner), directory }
+    }
+
+    async fn create(&self, object: Value) {
+        async fn create<K>(client: &Client, object: Value)
+        where
+            K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+                + Clone
+                + std::fmt::Debug
+                + serde::Serialize
+                + serde::de::DeserializeOwned,
+        {
+            let object: K = serde_json::from_value(object).unwrap();
+            Api::<K>::default_namespaced(client.clone())
+                .create(&PostParams::default(), &object)
+                .await
+                .unwrap();
+        }
+        match object["kind"].as_str() {
+            Some("ActivityDefinition") => create::<ActivityDefinition>(&self.client, object).await,
+            Some("OrchestrationDefinition") => create::<OrchestrationDefinition>(&self.client, object).await,
+            _ => create::<Orchestration>(&self.client, object).await,
+        }
+    }
+
+    async fn finished(&self, name: &str) -> OrchestrationStatus {
+        let api: Api<Orchestration> = Api::default_namespaced(self.client.clone());
+        let is_finished = |found: Option<&Orchestration>| {
+            found.and_then(|one| one.status.as_ref()).is_some_and(|status| status.completion_time.is_some())
+        };
+        match tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, is_finished)).await {
+            Ok(found) => found.unwrap().unwrap().status.unwrap(),
+            Err(_) => panic!("{name} has not finished: {:?}", api.get(name).await.unwrap().status),
+        }
+    }
+
+    async fn stop(mut self) {
+        self.shutdown.send_replace(true);
+        tokio::time::timeout(PATIENCE, self.runner.take().unwrap()).await.expect("it ends").unwrap();
+        for task in self.tasks.drain(..) {
+            tokio::time::timeout(PATIENCE, task).await.expect("it ends").unwrap();
+        }
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.tasks.iter().chain(&self.runner).for_each(JoinHandle::abort);
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tenant_sample_runs_on_the_embedded_server() {
+    let embedded = Embedded::start("tenant");
+    let started = std::time::Instant::now();
+    for document in sample("default-scheduler") {
+        embedded.create(document).await;
+    }
+    let finished = embedded.finished("tenant-a").await;
+    println!("the tenant sample took {:?}", started.elapsed());
+    assert_eq!(finished.state.as_deref(), Some("Succeeded"), "{finished:?}");
+    assert_eq!(finished.output.unwrap()["url"], "https://a.example.com/");
+    let jobs: Api<Job> = Api::default_namespaced(embedded.client.clone());
+    for job in jobs.list(&kube::api::ListParams::default()).await.unwrap() {
+        let status = job.status.unwrap();
+        let types: Vec<String> =
+            status.conditions.unwrap().into_iter().map(|condition| condition.type_).collect();
+        assert_eq!(types, ["SuccessCriteriaMet", "Complete"]);
+        assert_eq!((status.succeeded, status.terminating), (Some(1), Some(0)));
+    }
+    embedded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_short_activities_run_on_the_embedded_server() {
+    let embedded = Embedded::start("many");
+    let spec = json!({"containers": [{"name": "main", "image": "none", "command": ["true"]}]});
+    embedded
+        .create(json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "noop"},
+            "spec": {"job": {"template": {"spec": spec}}},
+        }))
+        .await;
+    let number = 200;
+    let activities: Vec<Value> =
+        (0..number).map(|index| json!({"id": format!("a-{index}"), "type": "noop"})).collect();
+    embedded
+        .create(json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationDefinition", "metadata": {"name": "many"},
+            "spec": {"activities": activities},
+        }))
+        .await;
+    let started = std::time::Instant::now();
+    embedded
+        .create(json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration", "metadata": {"name": "many"},
+            "spec": {"type": "many"},
+        }))
+        .await;
+    let finished = embedded.finished("many").await;
+    let rate = f64::from(number) / started.elapsed().as_secs_f64();
+    println!("{number} activities of one Orchestration, unoptimised: {rate:.0} a second");
+    assert_eq!(finished.progress.as_deref(), Some("200/200"));
+    embedded.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_job_ends_its_process_on_the_embedded_server() {
+    let embedded = Embedded::start("suspended");
+    let mut template =
+        pod("x", script("trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done"), json!({}))["spec"]
+            .clone();
+    template["schedulerName"] = Value::Null;
+    template["terminationGracePeriodSeconds"] = 60.into();
+    let job = json!({"metadata": {"name": "job"}, "spec": {
+        "template": {"spec": template}, "podReplacementPolicy": "Failed", "backoffLimit": 0,
+        "completions": 1, "parallelism": 1,
+        "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [0]}}]},
+    }});
+    let jobs: Api<Job> = Api::default_namespaced(embedded.client.clone());
+    jobs.create(&PostParams::default(), &serde_json::from_value(job).unwrap()).await.unwrap();
+    let until = async |holds: fn(&JobStatus) -> bool| {
+        let holds = |job: Option<&Job>| job.and_then(|job| job.status.as_ref()).is_some_and(holds);
+        let wait = tokio::time::timeout(PATIENCE, await_condition(jobs.clone(), "job", holds)).await;
+        wait.expect("it becomes so").unwrap().unwrap()
+    };
+    until(|status| status.ready == Some(1)).await;
+    let suspend = async |value: bool| {
+        let patch = Patch::Merge(json!({"spec": {"suspend": value}}));
+        jobs.patch("job", &PatchParams::default(), &patch).await.unwrap();
+    };
+    suspend(true).await;
+    let stopped = until(|status| {
+        status.active.is_none() && status.terminating == Some(0) && status.conditions.is_some()
+    });
+    let conditions = stopped.await.status.unwrap().conditions.unwrap();
+    assert_eq!(conditions.len(), 1, "{conditions:?}");
+    assert_eq!(conditions[0].reason.as_deref(), Some("JobSuspended"));
+    suspend(false).await;
+    until(|status| status.ready == Some(1)).await;
+
+    // A pod that somebody deletes ends with its own code, and the Job with it.
+    let pods: Api<Pod> = Api::default_namespaced(embedded.client.clone());
+    let name =
+        pods.list(&kube::api::ListParams::default()).await.unwrap().items[0].metadata.name.clone().unwrap();
+    pods.delete(&name, &DeleteParams::default()).await.unwrap();
+    let failed = until(|status| status.conditions.iter().flatten().any(|one| one.type_ == "Failed")).await;
+    let condition = failed.status.unwrap().conditions.unwrap().pop().unwrap();
+    let expected = format!(
+        "Container main for pod default/{name} failed with exit code 9 matching FailJob rule at index 0"
+    );
+    assert_eq!(condition.message.as_deref(), Some(expected.as_str()));
+    embedded.stop().await;
 }
