@@ -4,6 +4,7 @@
 //! its own: who calls it drives it.
 
 pub mod answer;
+pub mod begin;
 pub mod body;
 pub mod decode;
 pub mod options;
@@ -88,7 +89,7 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Server {
         let mut state = State::new(self.clock, self.random, self.bounds, self.observer);
-        write::begin(&mut state, self.definitions);
+        begin::begin(&mut state, self.definitions);
         Server { state: Arc::new(Mutex::new(state)) }
     }
 }

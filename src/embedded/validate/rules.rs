@@ -382,6 +382,11 @@ fn note_reads(expression: &IdedExpr, variable: &str, reads: &mut Reads) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::needless_pass_by_value,
+        reason = "a call with a json literal reads better without a borrow"
+    )]
+
     use super::*;
     use serde_json::json;
 

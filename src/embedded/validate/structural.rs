@@ -38,8 +38,8 @@ impl Validation<'_> {
             self.errors.push(FieldError::not_supported(path, value, &supported));
         }
         match value {
-            Value::Object(members) => self.object(schema, members, value, old, path),
-            Value::Array(elements) => self.array(schema, elements, value, old, path),
+            Value::Object(members) => self.object(schema, members, old, path),
+            Value::Array(elements) => self.array(schema, elements, old, path),
             Value::String(text) => self.text(schema, text, path),
             Value::Number(number) => self.number(schema, number, path),
             Value::Bool(_) | Value::Null => {}
@@ -97,7 +97,6 @@ impl Validation<'_> {
         &mut self,
         schema: &Schema,
         members: &Map<String, Value>,
-        value: &Value,
         old: Option<&Value>,
         path: &Path<'_>,
     ) {
@@ -128,14 +127,7 @@ impl Validation<'_> {
         }
     }
 
-    fn array(
-        &mut self,
-        schema: &Schema,
-        elements: &[Value],
-        value: &Value,
-        old: Option<&Value>,
-        path: &Path<'_>,
-    ) {
+    fn array(&mut self, schema: &Schema, elements: &[Value], old: Option<&Value>, path: &Path<'_>) {
         let count = elements.len();
         if let (Some(least), _) = schema.item_count
             && (count as u64) < least
