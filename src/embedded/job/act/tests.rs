@@ -1,3 +1,5 @@
+//! What the role sends, as values.
+
 use super::*;
 
 fn job(name: &str, uid: &str) -> Job {

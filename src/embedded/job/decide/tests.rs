@@ -1,3 +1,5 @@
+//! A table of Jobs and pods, carried out step by step on plain values.
+
 use serde_json::{Value, json};
 
 use super::*;

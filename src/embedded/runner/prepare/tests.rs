@@ -1,3 +1,5 @@
+//! Templates and what becomes of them.
+
 use serde_json::{Value, json};
 
 use super::*;

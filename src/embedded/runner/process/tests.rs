@@ -1,3 +1,5 @@
+//! Real processes, the badly behaved ones too.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! Progress and the status that it makes.
+
 use super::*;
 
 fn at(second: i64) -> Timestamp {
