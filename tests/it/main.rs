@@ -6,6 +6,7 @@ mod support;
 mod architecture;
 mod artefacts;
 mod conformance;
+mod embedded_server;
 mod job_role;
 mod runner;
 mod runs;

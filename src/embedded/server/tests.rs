@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Orchestration;
 
+type Names = Arc<Mutex<Vec<String>>>;
+
 #[derive(Debug)]
 struct Still;
 
@@ -52,8 +54,7 @@ async fn a_real_controller_runs_on_it_in_no_time() {
     let api: Api<Orchestration> = Api::default_namespaced(client.clone());
     api.create(&PostParams::default(), &orchestration("a")).await.unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let reconcile = |object: Arc<Orchestration>,
-                     context: Arc<(Api<Orchestration>, Arc<Mutex<Vec<String>>>)>| async move {
+    let reconcile = |object: Arc<Orchestration>, context: Arc<(Api<Orchestration>, Names)>| async move {
         context.1.lock().unwrap().push(object.name_any());
         if object.status.is_none() {
             let patch = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": {"state": "Running"}});
