@@ -18,6 +18,7 @@
 //! | [`engine`] | every decision, as pure functions: compile, graph, acceptance, plan |
 //! | [`provider`] | who does the work, in the engine's words: Jobs and their pods |
 //! | [`controller`] | the six steps around the engine, one file per kind |
+//! | [`embedded`] | Kubernetes without a cluster: the API server, the Job controller and the kubelet, in this process |
 //! | [`client`] | how we talk to the API server |
 //! | [`app`], [`cli`], [`config`], [`clock`], [`telemetry`], [`shutdown`] | the process |
 //!
@@ -44,6 +45,7 @@ pub mod config;
 pub mod controller;
 pub mod embedded;
 pub mod engine;
+pub mod manifest;
 pub mod provider;
 pub mod shutdown;
 pub mod telemetry;

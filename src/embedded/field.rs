@@ -103,7 +103,7 @@ impl FieldError {
 
     /// A value is not allowed.
     #[must_use]
-    pub fn invalid(field: impl fmt::Display, value: &Value, why: &str) -> Self {
+    pub fn invalid(field: impl fmt::Display, value: &impl fmt::Display, why: &str) -> Self {
         Self::new(field, Fault::Invalid, format!("Invalid value: {value}: {why}"))
     }
 

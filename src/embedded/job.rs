@@ -9,6 +9,7 @@
 pub mod act;
 pub mod cache;
 pub mod decide;
+pub mod pods;
 pub mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,12 @@ pub struct Settings {
 }
 
 /// Plays the Job controller until `shutdown` turns true or its sender is gone.
-pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, mut shutdown: watch::Receiver<bool>) {
+pub async fn run(
+    client: Client,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let mut jobs = watch_all::<Job>(&client, &settings);
     let mut pods = watch_all::<Pod>(&client, &settings);
     let mut role = Role::new(client, clock, settings);
@@ -170,7 +176,8 @@ impl Role {
         if !self.jobs.is_complete() || !self.pods.is_complete() {
             return;
         }
-        let due: Vec<String> = self.dirty.iter().filter(|uid| !self.busy.contains_key(*uid)).cloned().collect();
+        let due: Vec<String> =
+            self.dirty.iter().filter(|uid| !self.busy.contains_key(*uid)).cloned().collect();
         for uid in due {
             self.dirty.remove(&uid);
             match self.jobs.get(&uid).cloned() {
@@ -200,7 +207,8 @@ impl Role {
             }
             step => {
                 let pods: Vec<KnownPod> = pods.into_iter().map(KnownPod::from).collect();
-                let (client, uid, node) = (self.client.clone(), uid.to_owned(), self.settings.node_name.clone());
+                let (client, uid, node) =
+                    (self.client.clone(), uid.to_owned(), self.settings.node_name.clone());
                 self.busy.insert(uid.clone(), steps + 1);
                 self.tasks.spawn(async move {
                     let mut seen = Vec::new();
@@ -229,8 +237,9 @@ impl Role {
     fn release_orphans(&mut self, uid: &str) {
         self.failures.remove(uid);
         self.timers.retain(|(_, other)| other != uid);
-        let held = || self.pods.members(uid).filter(|pod| decide::is_tracked(pod));
-        let Some((namespace, owner)) = held().find_map(|pod| Some((pod.namespace()?, owner(pod)?.clone()))) else {
+        let held = || self.pods.members(uid).filter(|pod| pods::is_tracked(pod));
+        let Some((namespace, owner)) = held().find_map(|pod| Some((pod.namespace()?, owner(pod)?.clone())))
+        else {
             return;
         };
         // With a manager of our own, orphans are the business of Kubernetes' controller.

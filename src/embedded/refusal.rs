@@ -70,6 +70,13 @@ impl Refusal {
             .about(about(kind, &kind.plural, name))
     }
 
+    /// 409: the name is taken by an object that is going.
+    #[must_use]
+    pub fn still_exists(kind: &Kind, name: &str) -> Self {
+        let refusal = Self::already_exists(kind, name);
+        Self { message: format!("object is being deleted: {}", refusal.message), ..refusal }
+    }
+
     /// 409: the object has changed since it was read.
     #[must_use]
     pub fn conflict(kind: &Kind, name: &str) -> Self {
@@ -121,7 +128,9 @@ impl Refusal {
     /// 422: the object is not valid.
     #[must_use]
     pub fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        Self::invalid_as(&kind.group, &kind.kind, name, errors)
+        // Events are validated as what they are stored as.
+        let group = if kind.storage == "/events" { "" } else { kind.group.as_str() };
+        Self::invalid_as(group, &kind.kind, name, errors)
     }
 
     /// 422 for something that is no object of a known kind, such as options.
@@ -173,8 +182,12 @@ impl Refusal {
 
     /// 409: the uid of an update is not that of the object.
     #[must_use]
-    pub fn other_uid(kind: &Kind, name: &str, asked: &str, found: &str) -> Self {
-        let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {found}");
+    pub fn other_uid(kind: &Kind, namespace: &str, name: &str, asked: &str, found: &str) -> Self {
+        let place =
+            if kind.is_custom() { format!("{}/{}", kind.group, kind.plural) } else { kind.plural.clone() };
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{place}/{namespace}/{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
+        );
         let plural = kind.qualified_plural();
         Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {plural} \"{name}\": {why}"))
             .about(about(kind, &kind.plural, name))

@@ -126,7 +126,8 @@ pub async fn run(
     };
     let places = Arc::new(Semaphore::new(settings.parallel.max(1)));
     let context = Context { client, clock, settings: Arc::new(settings), places, shutdown: shutdown.clone() };
-    let mut runner = Runner { context, pods: BTreeMap::new(), listed: BTreeSet::new(), tasks: JoinSet::new() };
+    let mut runner =
+        Runner { context, pods: BTreeMap::new(), listed: BTreeSet::new(), tasks: JoinSet::new() };
     let mut events = watcher(pods, watcher::Config::default()).default_backoff().boxed();
     loop {
         tokio::select! {
@@ -169,7 +170,10 @@ impl Runner {
         if let watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) = &event {
             let is_new = pod.metadata.uid.as_ref().is_some_and(|uid| !self.pods.contains_key(uid));
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
-            if is_new && !matches!(phase, "Succeeded" | "Failed") && self.context.settings.claims(pod.spec.as_ref()) {
+            if is_new
+                && !matches!(phase, "Succeeded" | "Failed")
+                && self.context.settings.claims(pod.spec.as_ref())
+            {
                 self.take(pod);
             }
         }

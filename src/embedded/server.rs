@@ -4,6 +4,7 @@
 //! its own: who calls it drives it.
 
 pub mod answer;
+pub mod begin;
 pub mod body;
 pub mod decode;
 pub mod options;
@@ -24,6 +25,7 @@ use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body as RequestBody;
 
+use super::kinds::Kind;
 use super::kinds::definition::Definition;
 use super::random::Random;
 use super::refusal::Refusal;
@@ -87,7 +89,7 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Server {
         let mut state = State::new(self.clock, self.random, self.bounds, self.observer);
-        write::begin(&mut state, self.definitions);
+        begin::begin(&mut state, self.definitions);
         Server { state: Arc::new(Mutex::new(state)) }
     }
 }
@@ -123,6 +125,13 @@ impl Server {
     pub fn fork(&self, clock: Arc<dyn Clock>, random: Random, observer: Option<Observer>) -> Self {
         let state = self.state().fork(clock, random, observer);
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The kind that an object says it is, if the server has it.
+    #[must_use]
+    pub fn kind(&self, api_version: &str, kind: &str) -> Option<Arc<Kind>> {
+        let found = self.state().kinds.named(api_version, kind).cloned();
+        found.filter(|found| found.api_version() == api_version)
     }
 
     /// The newest version that was written.

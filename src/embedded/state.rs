@@ -170,7 +170,12 @@ impl State {
         context: &Context,
     ) -> Arc<Object> {
         if is_finished(&value) && !self.holds_contents(kind, key) {
-            return self.remove(kind, key, value, context);
+            // Who watches is shown what was stored last; who asked, what he made of it.
+            let Some(last) = self.store.get(key).cloned() else {
+                return Object::new(value, self.store.version());
+            };
+            self.remove(kind, key, last.value.clone(), context);
+            return Object::new(value, last.version);
         }
         self.put(kind, key, value, context)
     }

@@ -46,7 +46,8 @@ impl Stage {
             node_name: None,
         };
         let (sender, shutdown) = watch::channel(false);
-        let task = tokio::spawn(job::run(namespace.client.clone(), Arc::new(SystemClock), settings, shutdown));
+        let task =
+            tokio::spawn(job::run(namespace.client.clone(), Arc::new(SystemClock), settings, shutdown));
         Self { namespace, task, _shutdown: sender }
     }
 
@@ -73,7 +74,8 @@ impl Stage {
             if name == "ours" {
                 whole["managedBy"] = MANAGER.into();
             }
-            let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": whole});
+            let job =
+                json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": whole});
             self.namespace.create_as::<Job>(job).await.unwrap();
         }
     }
@@ -98,7 +100,11 @@ impl Stage {
 
     async fn patch(&self, pod: &Pod, status: &Value) {
         let patch = Patch::Merge(json!({"status": status}));
-        self.namespace.api::<Pod>().patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.unwrap();
+        self.namespace
+            .api::<Pod>()
+            .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+            .await
+            .unwrap();
     }
 
     /// Asks for the end of both pods; returns them.
@@ -115,7 +121,11 @@ impl Stage {
     /// Lets pods go, as a kubelet does when nothing of them runs any more.
     async fn let_go(&self, pods: &[Pod]) {
         for pod in pods {
-            let _ = self.namespace.api::<Pod>().delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await;
+            let _ = self
+                .namespace
+                .api::<Pod>()
+                .delete(&pod.name_any(), &DeleteParams::default().grace_period(0))
+                .await;
         }
     }
 
@@ -168,7 +178,12 @@ fn plain(job: &Job) -> Value {
             }
             None => message,
         };
-        format!("{}={} {}: {message}", condition.type_, condition.status, condition.reason.unwrap_or_default())
+        format!(
+            "{}={} {}: {message}",
+            condition.type_,
+            condition.status,
+            condition.reason.unwrap_or_default()
+        )
     });
     json!({
         "conditions": conditions.collect::<Vec<_>>(),
@@ -198,10 +213,14 @@ fn running() -> Value {
 /// How a Job that failed ends, in the words of a condition.
 #[track_caller]
 fn failed_with(end: &Value, reason: &str) {
-    assert_eq!(end["conditions"], json!([format!("FailureTarget=True {reason}"), format!("Failed=True {reason}")]));
+    assert_eq!(
+        end["conditions"],
+        json!([format!("FailureTarget=True {reason}"), format!("Failed=True {reason}")])
+    );
 }
 
-const RULE_0: &str = "PodFailurePolicy: Pod NS/POD has condition DisruptionTarget matching FailJob rule at index 0";
+const RULE_0: &str =
+    "PodFailurePolicy: Pod NS/POD has condition DisruptionTarget matching FailJob rule at index 0";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_are_made_and_counted_alike_and_a_job_completes_alike() {
@@ -227,10 +246,15 @@ async fn pods_are_made_and_counted_alike_and_a_job_completes_alike() {
     stage.write(running()).await;
     let [theirs, ours] = stage.both(|status| status.ready == Some(1)).await;
     assert_eq!(ours, theirs);
-    stage.write(json!({"phase": "Succeeded", "containerStatuses": [exited("main", 0), exited("other", 0)]})).await;
+    stage
+        .write(json!({"phase": "Succeeded", "containerStatuses": [exited("main", 0), exited("other", 0)]}))
+        .await;
     let end = stage.end_alike().await;
     let reached = "CompletionsReached: Reached expected number of succeeded pods";
-    assert_eq!(end["conditions"], json!([format!("SuccessCriteriaMet=True {reached}"), format!("Complete=True {reached}")]));
+    assert_eq!(
+        end["conditions"],
+        json!([format!("SuccessCriteriaMet=True {reached}"), format!("Complete=True {reached}")])
+    );
 
     // A pod that goes afterwards changes nothing.
     for name in NAMES {
@@ -245,7 +269,8 @@ async fn pods_are_made_and_counted_alike_and_a_job_completes_alike() {
 async fn a_pod_that_fails_ends_the_job_in_the_same_words() {
     let disrupted = |code: i32| {
         let mut status = failed(code);
-        status["conditions"] = json!([{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]);
+        status["conditions"] =
+            json!([{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]);
         status
     };
     let deadline = |code: i32| {
@@ -333,11 +358,12 @@ async fn a_drained_pod_that_succeeds_all_the_same_completes_the_job() {
 async fn a_job_that_is_active_too_long_ends_alike() {
     let stage = Stage::new().await;
     stage.create(&json!({"activeDeadlineSeconds": 2})).await;
-    let pods = [stage.pod("theirs").await, stage.pod("ours").await];
     let [theirs, ours] = stage.both(|status| status.terminating == Some(1) && status.failed == Some(1)).await;
     assert_eq!(ours, theirs);
     let reason = "DeadlineExceeded: Job was active longer than specified deadline";
     assert_eq!(ours["conditions"], json!([format!("FailureTarget=True {reason}")]));
+    let pods = stage.namespace.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(pods.len(), 2);
     stage.let_go(&pods).await;
     failed_with(&stage.end_alike().await, reason);
 }
@@ -356,8 +382,9 @@ async fn suspending_stops_alike_and_resuming_starts_alike() {
         }
     };
     suspend(true).await;
-    let is_suspended =
-        |status: &JobStatus| status.conditions.iter().flatten().any(|one| one.type_ == "Suspended" && one.status == "True");
+    let is_suspended = |status: &JobStatus| {
+        status.conditions.iter().flatten().any(|one| one.type_ == "Suspended" && one.status == "True")
+    };
     let [theirs, ours] = stage.both(|status| is_suspended(status) && status.terminating == Some(1)).await;
     assert_eq!(ours, theirs);
     assert_eq!(ours["conditions"], json!(["Suspended=True JobSuspended: Job suspended"]));

@@ -21,6 +21,8 @@ mod architecture;
 mod artefacts;
 mod bad_input;
 mod counts;
+mod conformance;
+mod embedded_server;
 mod job_role;
 mod outcomes;
 mod rbac;

@@ -14,7 +14,8 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::decide::{FINALIZER, Step};
+use super::decide::Step;
+use super::pods::FINALIZER;
 use crate::client::{answer, bounded};
 
 /// What Kubernetes makes random names of: no vowels, no characters that are easily mixed up.
@@ -121,7 +122,10 @@ async fn delete(api: &Api<Pod>, pod: &KnownPod) -> Result<Option<Seen>, kube::Er
     forgiving_not_found(answer.map(|answer| answer.either(seen_pod, gone)), pod)
 }
 
-fn forgiving_not_found(answer: Result<Seen, kube::Error>, pod: &KnownPod) -> Result<Option<Seen>, kube::Error> {
+fn forgiving_not_found(
+    answer: Result<Seen, kube::Error>,
+    pod: &KnownPod,
+) -> Result<Option<Seen>, kube::Error> {
     match answer {
         Ok(seen) => Ok(Some(seen)),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Some(Seen::PodGone(pod.uid.clone()))),
@@ -132,8 +136,13 @@ fn forgiving_not_found(answer: Result<Seen, kube::Error>, pod: &KnownPod) -> Res
 /// The last answer about a pod shows it whole, although nothing holds it any more.
 fn seen_pod(pod: Pod) -> Seen {
     let is_ending = pod.metadata.deletion_timestamp.is_some();
-    let is_held = !pod.finalizers().is_empty() || pod.metadata.deletion_grace_period_seconds.unwrap_or_default() > 0;
-    if is_ending && !is_held { Seen::PodGone(pod.uid().unwrap_or_default()) } else { Seen::Pod(Box::new(pod)) }
+    let is_held =
+        !pod.finalizers().is_empty() || pod.metadata.deletion_grace_period_seconds.unwrap_or_default() > 0;
+    if is_ending && !is_held {
+        Seen::PodGone(pod.uid().unwrap_or_default())
+    } else {
+        Seen::Pod(Box::new(pod))
+    }
 }
 
 async fn create(
@@ -168,7 +177,9 @@ async fn create(
 /// makes no second pod.
 fn pod_name(job: &Job, serial: usize) -> String {
     let hash = Sha256::digest(format!("{}/{serial}", job.metadata.uid.as_deref().unwrap_or_default()));
-    let letter = |byte: &u8| ALPHABET.get(usize::from(*byte) % ALPHABET.len()).map_or('x', |letter| char::from(*letter));
+    let letter = |byte: &u8| {
+        ALPHABET.get(usize::from(*byte) % ALPHABET.len()).map_or('x', |letter| char::from(*letter))
+    };
     let suffix: String = hash.iter().take(SUFFIX).map(letter).collect();
     format!("{}{suffix}", prefix(job))
 }

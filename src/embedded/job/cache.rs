@@ -163,7 +163,10 @@ mod tests {
         cache.insert(pod("written", "x", 9));
         cache.observe(Event::InitApply(pod("b", "y", 2)));
         assert_eq!(cache.observe(Event::InitDone), ["x"]);
-        assert_eq!((members(&cache, "x"), members(&cache, "y")), (vec!["written@9".to_owned()], vec!["b@2".to_owned()]));
+        assert_eq!(
+            (members(&cache, "x"), members(&cache, "y")),
+            (vec!["written@9".to_owned()], vec!["b@2".to_owned()])
+        );
         assert!(cache.is_complete());
     }
 }

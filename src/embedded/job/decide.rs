@@ -13,10 +13,9 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
+use super::pods::{finish_time, is_active, is_ready, is_terminal, is_tracked, phase, uid};
 use super::policy::{Consequence, consequence};
 
-/// The finalizer that keeps a pod until it has been counted.
-pub const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 /// Name of the real Job controller in `spec.managedBy`.
 pub const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
 
@@ -62,7 +61,9 @@ pub fn next(job: &Job, pods: &[&Pod], now: Timestamp) -> Step {
     let is_leaving = job.metadata.deletion_timestamp.is_some();
     let counted = tracked().filter(|pod| {
         // An ignored failure is recorded nowhere.
-        recorded.contains(&uid(pod)) || is_leaving || (is_failed(pod, spec) && consequence(spec, pod) == Consequence::Ignore)
+        recorded.contains(&uid(pod))
+            || is_leaving
+            || (is_failed(pod, spec) && consequence(spec, pod) == Consequence::Ignore)
     });
     release(counted).unwrap_or(Step::Rest(round.wake_at))
 }
@@ -72,12 +73,6 @@ pub fn next(job: &Job, pods: &[&Pod], now: Timestamp) -> Step {
 pub fn is_finished(job: &Job) -> bool {
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     ["Complete", "Failed"].iter().any(|type_| holding(conditions, type_).is_some())
-}
-
-/// Whether a pod still carries the finalizer.
-#[must_use]
-pub fn is_tracked(pod: &Pod) -> bool {
-    pod.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
 fn release<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<Step> {
@@ -143,8 +138,12 @@ impl Round<'_> {
     /// Adds to the counts what was recorded as uncounted and has been released.
     fn settle_uncounted(&mut self) {
         let mut uncounted = self.status.uncounted_terminated_pods.take().unwrap_or_default();
-        let tracked: Vec<&str> =
-            self.pods.iter().filter(|pod| is_tracked(pod)).filter_map(|pod| pod.metadata.uid.as_deref()).collect();
+        let tracked: Vec<&str> = self
+            .pods
+            .iter()
+            .filter(|pod| is_tracked(pod))
+            .filter_map(|pod| pod.metadata.uid.as_deref())
+            .collect();
         let settle = |uids: &mut Option<Vec<String>>, counter: &mut Option<i32>| {
             let before = len(uids);
             if let Some(uids) = uids {
@@ -164,7 +163,8 @@ impl Round<'_> {
     /// Tracked pods that ended and are in no count yet.
     fn finished_pods(&self) -> (Vec<&Pod>, Vec<&Pod>) {
         let uncounted = uids(self.uncounted());
-        let new = || self.pods.iter().copied().filter(|pod| is_tracked(pod) && !uncounted.contains(&uid(pod)));
+        let new =
+            || self.pods.iter().copied().filter(|pod| is_tracked(pod) && !uncounted.contains(&uid(pod)));
         let succeeded = new().filter(|pod| phase(pod) == "Succeeded").collect();
         (succeeded, new().filter(|pod| is_failed(pod, self.spec)).collect())
     }
@@ -189,7 +189,8 @@ impl Round<'_> {
     }
 
     fn failure(&mut self, all_failed: usize, is_suspended: bool) -> Option<End> {
-        let end = |reason: &str, message: String| Some(End { success: false, reason: reason.to_owned(), message });
+        let end =
+            |reason: &str, message: String| Some(End { success: false, reason: reason.to_owned(), message });
         let was_withdrawn = |pod: &Pod| pod.metadata.deletion_timestamp.is_some() && !is_tracked(pod);
         for pod in self.pods.iter().filter(|pod| is_failed(pod, self.spec) && !was_withdrawn(pod)) {
             if let Consequence::FailJob(message) = consequence(self.spec, pod) {
@@ -202,7 +203,8 @@ impl Round<'_> {
         }
         let started = self.status.start_time.as_ref().filter(|_| !is_suspended);
         if let Some((seconds, started)) = self.spec.active_deadline_seconds.zip(started) {
-            let deadline = started.0.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+            let deadline =
+                started.0.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
             if deadline <= self.now {
                 return end("DeadlineExceeded", "Job was active longer than specified deadline".to_owned());
             }
@@ -214,7 +216,8 @@ impl Round<'_> {
     /// Makes the pods that are missing and ends those that are too many.
     fn manage(&mut self, all_succeeded: usize, all_failed: usize, is_suspended: bool) -> Option<Step> {
         let mut active: Vec<&Pod> = self.active().collect();
-        let parallelism = self.spec.parallelism.map_or(1, |wanted| usize::try_from(wanted).unwrap_or_default());
+        let parallelism =
+            self.spec.parallelism.map_or(1, |wanted| usize::try_from(wanted).unwrap_or_default());
         let wanted = if is_suspended {
             0
         } else {
@@ -244,7 +247,8 @@ impl Round<'_> {
 
     /// Until when no pod is made after failures. Nothing without failed pods to see.
     fn backoff(&self, all_failed: usize) -> Option<Timestamp> {
-        let last = self.pods.iter().filter(|pod| phase(pod) == "Failed").filter_map(|pod| finish_time(pod)).max()?;
+        let last =
+            self.pods.iter().filter(|pod| phase(pod) == "Failed").filter_map(|pod| finish_time(pod)).max()?;
         let doublings = u32::try_from(all_failed.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
         let pause = BACKOFF.checked_mul(2_i32.pow(doublings)).unwrap_or(MAX_BACKOFF).min(MAX_BACKOFF);
         last.saturating_add(pause).ok().filter(|_| all_failed > 0)
@@ -283,7 +287,8 @@ impl Round<'_> {
         self.status.ready = Some(i32::try_from(ready).unwrap_or(i32::MAX));
         self.status.terminating = Some(i32::try_from(terminating).unwrap_or(i32::MAX));
         if let Some(end) = end {
-            let (interim, last) = if end.success { ("SuccessCriteriaMet", "Complete") } else { ("FailureTarget", "Failed") };
+            let (interim, last) =
+                if end.success { ("SuccessCriteriaMet", "Complete") } else { ("FailureTarget", "Failed") };
             self.condition(interim, "True", &end.reason, &end.message);
             if terminating == 0 && active == 0 {
                 self.condition(last, "True", &end.reason, &end.message);
@@ -310,7 +315,11 @@ impl Round<'_> {
         };
         let conditions = self.status.conditions.get_or_insert_default();
         match conditions.iter_mut().find(|condition| condition.type_ == type_) {
-            Some(old) if old.status == new.status && old.reason == new.reason && old.message == new.message => false,
+            Some(old)
+                if old.status == new.status && old.reason == new.reason && old.message == new.message =>
+            {
+                false
+            }
             Some(old) => {
                 *old = new;
                 true
@@ -340,32 +349,6 @@ fn replaces_only_failed(spec: &JobSpec) -> bool {
 fn is_failed(pod: &Pod, spec: &JobSpec) -> bool {
     let is_ending = pod.metadata.deletion_timestamp.is_some() && phase(pod) != "Succeeded";
     phase(pod) == "Failed" || (is_ending && !replaces_only_failed(spec))
-}
-
-fn is_active(pod: &Pod) -> bool {
-    !is_terminal(pod) && pod.metadata.deletion_timestamp.is_none()
-}
-
-fn is_terminal(pod: &Pod) -> bool {
-    matches!(phase(pod), "Succeeded" | "Failed")
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-fn finish_time(pod: &Pod) -> Option<Timestamp> {
-    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
-    statuses.filter_map(|status| Some(status.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)).max()
-}
-
-fn phase(pod: &Pod) -> &str {
-    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
-}
-
-fn uid(pod: &Pod) -> String {
-    pod.metadata.uid.clone().unwrap_or_default()
 }
 
 fn uids(uncounted: UncountedTerminatedPods) -> Vec<String> {

@@ -77,7 +77,11 @@ pub fn prepare(job: &mut Map<String, Value>) {
                 labels.insert(uid_label.to_owned(), json!(uid));
             }
         }
-        label(job.entry("metadata").or_insert_with(|| json!({})), &uid, &name);
+    }
+    // A Job that says nothing of itself is labelled like its pods.
+    let labels = spec.get("template").and_then(|template| template.get("metadata")?.get("labels")).cloned();
+    if let (Some(labels), Some(metadata)) = (labels, job.get_mut("metadata").and_then(Value::as_object_mut)) {
+        metadata.entry("labels").or_insert(labels);
     }
 }
 

@@ -56,18 +56,33 @@ fn value(
     }
     if let Some(reference) = &source.config_map_key_ref {
         let data = sources.config_map(&reference.name, reference.optional)?;
-        return key(data, &reference.key, reference.optional, &format!("ConfigMap {namespace}/{}", reference.name));
+        return key(
+            data,
+            &reference.key,
+            reference.optional,
+            &format!("ConfigMap {namespace}/{}", reference.name),
+        );
     }
     if let Some(reference) = &source.secret_key_ref {
         let data = sources.secret(&reference.name, reference.optional)?;
-        return key(data, &reference.key, reference.optional, &format!("Secret {namespace}/{}", reference.name));
+        return key(
+            data,
+            &reference.key,
+            reference.optional,
+            &format!("Secret {namespace}/{}", reference.name),
+        );
     }
     let (name, container) = (&variable.name, &container.name);
     let message = format!("the source of the variable {name} of container {container} is not provided here");
     Err(Problem::unsupported(message))
 }
 
-fn key(data: Option<&Data>, key: &str, optional: Option<bool>, place: &str) -> Result<Option<String>, Problem> {
+fn key(
+    data: Option<&Data>,
+    key: &str,
+    optional: Option<bool>,
+    place: &str,
+) -> Result<Option<String>, Problem> {
     // Nothing but an optional one can be missing as a whole.
     match data.and_then(|data| data.get(key)) {
         Some(value) => Ok(Some(text(value))),
@@ -76,6 +91,6 @@ fn key(data: Option<&Data>, key: &str, optional: Option<bool>, place: &str) -> R
     }
 }
 
-fn text(bytes: &Vec<u8>) -> String {
+fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -51,7 +51,8 @@ impl Paths {
         let mut rest = text;
         let mut before = None;
         while let Some(first) = rest.chars().next() {
-            let found = (first == '/' && before.is_none_or(starts_word)).then(|| self.mount_at(rest)).flatten();
+            let found =
+                (first == '/' && before.is_none_or(starts_word)).then(|| self.mount_at(rest)).flatten();
             let length = if let Some((container, host)) = found {
                 let host = host.to_string_lossy();
                 if !host.chars().all(is_plain) && out.len() + rest.len() > container.len() {
@@ -86,7 +87,8 @@ impl Paths {
 /// A path below a directory from a text of the API: nothing that leads out of it.
 pub fn below(directory: &Path, relative: &str) -> Result<PathBuf, String> {
     let path = Path::new(relative);
-    let inside = path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
+    let inside =
+        path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir));
     if relative.is_empty() || !inside {
         return Err(format!("the path {relative:?} cannot be mapped: it must stay inside of its directory"));
     }

@@ -3,6 +3,7 @@
 //! Responsible for: the order of things: a free place, preparation, init containers, containers, the last status,
 //! nothing left behind. Must never: touch another pod.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub async fn live(context: Context, sight: watch::Receiver<Sight>) {
     let reporter = Reporter::new(&context, sight.clone());
     let run = async {
         if pod.status.as_ref().is_some_and(|status| status.start_time.is_some()) {
-            life.lost();
+            life.lost().await;
         } else {
             life.run(sight.clone()).await;
         }
@@ -81,6 +82,10 @@ pub async fn live(context: Context, sight: watch::Receiver<Sight>) {
     };
     let ((), version) = tokio::join!(run, reporter.follow(progress.subscribe()));
     let progress = progress.borrow().clone();
+    if progress.cause == Some(Cause::Shutdown) && progress.start_time.is_none() {
+        // Nothing of it was begun: the next runner may take it.
+        return;
+    }
     reporter.finish(&progress, version).await;
 }
 
@@ -119,7 +124,7 @@ impl Life<'_> {
     }
 
     /// Somebody has begun with it: a runner that is no more.
-    fn lost(&self) {
+    async fn lost(&self) {
         let ended = Ended {
             exit_code: KILLED,
             reason: "ContainerStatusUnknown",
@@ -134,6 +139,11 @@ impl Life<'_> {
             progress.cause = Some(Cause::Lost);
             progress.main.fill(State::Ended(ended));
         });
+        self.clean(self.root()).await;
+    }
+
+    fn root(&self) -> PathBuf {
+        self.context.settings.directory.join("pods").join(self.pod.uid().unwrap_or_default())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -185,8 +195,7 @@ impl Life<'_> {
     }
 
     async fn run_in_place(&self) {
-        let settings = &self.context.settings;
-        let root = settings.directory.join("pods").join(self.pod.uid().unwrap_or_default());
+        let root = self.root();
         let Some(plan) = self.prepare(root.clone()).await else {
             self.clean(root).await;
             return;
@@ -205,7 +214,7 @@ impl Life<'_> {
     }
 
     /// Makes everything that the processes need. Nothing if that cannot be, or is needed no more.
-    async fn prepare(&self, root: std::path::PathBuf) -> Option<Plan> {
+    async fn prepare(&self, root: PathBuf) -> Option<Plan> {
         let mut pause = MISSING_PAUSE;
         let mut stop = self.stop.subscribe();
         loop {
@@ -231,9 +240,10 @@ impl Life<'_> {
         }
     }
 
-    async fn try_prepare(&self, root: std::path::PathBuf) -> Result<Plan, Obstacle> {
+    async fn try_prepare(&self, root: PathBuf) -> Result<Plan, Obstacle> {
         let spec = self.pod.spec.as_ref();
-        let first = spec.and_then(|spec| spec.containers.first()).map(|one| one.name.clone()).unwrap_or_default();
+        let first =
+            spec.and_then(|spec| spec.containers.first()).map(|one| one.name.clone()).unwrap_or_default();
         let whole = |problem| Obstacle { container: first.clone(), problem };
         let settings = &self.context.settings;
         let logs = prepare::log_directory(&settings.logs, self.pod).map_err(Problem::path).map_err(whole)?;
@@ -253,7 +263,7 @@ impl Life<'_> {
         }
     }
 
-    async fn clean(&self, root: std::path::PathBuf) {
+    async fn clean(&self, root: PathBuf) {
         let removed = tokio::task::spawn_blocking(move || match std::fs::remove_dir_all(&root) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -285,7 +295,8 @@ impl Life<'_> {
     /// The termination message: the last bytes of its file, and of those the share of one container.
     async fn message(&self, launch: &Launch, exit_code: i32) -> String {
         let spec = self.pod.spec.as_ref();
-        let containers = spec.map_or(1, |spec| spec.containers.len() + spec.init_containers.iter().flatten().count());
+        let containers =
+            spec.map_or(1, |spec| spec.containers.len() + spec.init_containers.iter().flatten().count());
         let share = MAX_MESSAGE.min(MAX_MESSAGES / containers.max(1));
         let mut message = match log::end_of(&launch.message, MAX_MESSAGE as u64).await {
             Ok(bytes) => bytes,
@@ -352,14 +363,15 @@ fn deletion_grace(sight: &Sight) -> Option<Duration> {
 }
 
 fn specified_grace(pod: &Pod) -> Duration {
-    let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE);
+    let seconds =
+        pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE);
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
 
 /// Waits for the next news. After the last there is none.
 async fn news(sight: &mut watch::Receiver<Sight>) {
     if sight.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -69,7 +69,12 @@ pub struct Obstacle {
 }
 
 /// The preparation of a pod.
-pub fn plan(pod: &Pod, sources: &Sources, layout: &Layout, base: &[(String, String)]) -> Result<Plan, Obstacle> {
+pub fn plan(
+    pod: &Pod,
+    sources: &Sources,
+    layout: &Layout,
+    base: &[(String, String)],
+) -> Result<Plan, Obstacle> {
     let empty = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&empty);
     let first = spec.containers.first().map(|container| container.name.clone()).unwrap_or_default();
@@ -80,14 +85,16 @@ pub fn plan(pod: &Pod, sources: &Sources, layout: &Layout, base: &[(String, Stri
     }
     let mut contents = Vec::new();
     for volume in spec.volumes.iter().flatten() {
-        let directory = below(&layout.root.join("volumes"), &volume.name).map_err(Problem::path).map_err(whole)?;
+        let directory =
+            below(&layout.root.join("volumes"), &volume.name).map_err(Problem::path).map_err(whole)?;
         contents.push(volumes::content(pod, volume, sources, directory).map_err(whole)?);
     }
     let temporary = layout.root.join("tmp");
     let mut base = base.to_vec();
     base.push(("TMPDIR".to_owned(), temporary.display().to_string()));
     base.push(("HOSTNAME".to_owned(), pod.name_any()));
-    let mut plan = Plan { directories: vec![temporary], volumes: contents, init: Vec::new(), main: Vec::new() };
+    let mut plan =
+        Plan { directories: vec![temporary], volumes: contents, init: Vec::new(), main: Vec::new() };
     for container in spec.init_containers.iter().flatten() {
         let launch = launch(pod, container, sources, layout, &base, &mut plan).map_err(named(container))?;
         if container.restart_policy.is_some() {
@@ -123,7 +130,8 @@ fn launch(
     let own = |part: &str| below(&layout.root.join(part), &container.name).map_err(Problem::path);
     let mut paths = Paths::new(&layout.root);
     for mount in container.volume_mounts.iter().flatten() {
-        let host = mounted(&plan.volumes, &mount.name, mount.sub_path.as_deref(), mount.sub_path_expr.as_deref())?;
+        let host =
+            mounted(&plan.volumes, &mount.name, mount.sub_path.as_deref(), mount.sub_path_expr.as_deref())?;
         if mount.sub_path.as_ref().is_some_and(|path| !path.is_empty()) && !is_file(&plan.volumes, &host) {
             plan.directories.push(host.clone());
         }
@@ -133,7 +141,8 @@ fn launch(
     let message_path = message_path.unwrap_or(DEFAULT_MESSAGE_PATH);
     let messages = own("messages")?;
     let name = Path::new(message_path).file_name().and_then(|name| name.to_str());
-    let message = messages.join(name.ok_or_else(|| Problem::path(format!("the path {message_path:?} cannot be mapped")))?);
+    let message = messages
+        .join(name.ok_or_else(|| Problem::path(format!("the path {message_path:?} cannot be mapped")))?);
     paths.mount(message_path, message.clone()).map_err(Problem::path)?;
 
     let own_variables = environment::variables(pod, container, sources, &paths)?;
@@ -157,7 +166,15 @@ fn launch(
     let variables = base.iter().cloned().chain(own_variables).collect();
     let log = below(&layout.logs, &format!("{}.log", container.name)).map_err(Problem::path)?;
     let log_is_message = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
-    Ok(Launch { container: container.name.clone(), command, variables, directory, message, log_is_message, log })
+    Ok(Launch {
+        container: container.name.clone(),
+        command,
+        variables,
+        directory,
+        message,
+        log_is_message,
+        log,
+    })
 }
 
 /// Where a volume, or a part of it, is.

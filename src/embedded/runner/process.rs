@@ -99,7 +99,12 @@ fn spawn(launch: &Launch, program: &Path) -> io::Result<Process> {
 
 impl Process {
     /// Waits for the end. Once `stop` says so the group is asked to end, and later made to.
-    pub async fn end(mut self, launch: &Launch, log_limit: u64, mut stop: watch::Receiver<Option<Stop>>) -> i32 {
+    pub async fn end(
+        mut self,
+        launch: &Launch,
+        log_limit: u64,
+        mut stop: watch::Receiver<Option<Stop>>,
+    ) -> i32 {
         let mut output = std::pin::pin!(log::keep(self.output, &launch.log, log_limit));
         let mut logged = false;
         let mut asked = false;

@@ -52,7 +52,9 @@ impl<'a> Reporter<'a> {
         let mut pause = QUIET;
         loop {
             let ended = |progress: &Progress| progress.ended;
-            if progress.changed().await.is_err() || tokio::time::timeout(pause, progress.wait_for(ended)).await.is_ok() {
+            if progress.changed().await.is_err()
+                || tokio::time::timeout(pause, progress.wait_for(ended)).await.is_ok()
+            {
                 return last;
             }
             let current = progress.borrow_and_update().clone();

@@ -29,14 +29,21 @@ impl Sources {
     pub fn named_by(pod: &Pod) -> Self {
         let mut sources = Self::default();
         let Some(spec) = &pod.spec else { return sources };
-        spec.init_containers.iter().flatten().chain(&spec.containers).for_each(|one| sources.add_container(one));
+        spec.init_containers
+            .iter()
+            .flatten()
+            .chain(&spec.containers)
+            .for_each(|one| sources.add_container(one));
         spec.volumes.iter().flatten().for_each(|volume| sources.add_volume(volume));
         sources
     }
 
     fn add_container(&mut self, container: &Container) {
         for source in container.env_from.iter().flatten() {
-            self.add(source.config_map_ref.as_ref().map(|one| &one.name), source.secret_ref.as_ref().map(|one| &one.name));
+            self.add(
+                source.config_map_ref.as_ref().map(|one| &one.name),
+                source.secret_ref.as_ref().map(|one| &one.name),
+            );
         }
         for source in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
             let config_map = source.config_map_key_ref.as_ref().map(|one| &one.name);
@@ -48,7 +55,10 @@ impl Sources {
         let config_map = volume.config_map.as_ref().map(|one| &one.name);
         self.add(config_map, volume.secret.as_ref().and_then(|one| one.secret_name.as_ref()));
         for source in volume.projected.iter().filter_map(|one| one.sources.as_ref()).flatten() {
-            self.add(source.config_map.as_ref().map(|one| &one.name), source.secret.as_ref().map(|one| &one.name));
+            self.add(
+                source.config_map.as_ref().map(|one| &one.name),
+                source.secret.as_ref().map(|one| &one.name),
+            );
         }
     }
 
@@ -122,7 +132,9 @@ pub fn field(pod: &Pod, path: &str) -> Result<String, Problem> {
         "metadata.labels" => lines(pod.labels()),
         "metadata.annotations" => lines(pod.annotations()),
         "spec.nodeName" => spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        "spec.serviceAccountName" => spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default(),
+        "spec.serviceAccountName" => {
+            spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default()
+        }
         "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => "127.0.0.1".to_owned(),
         _ => return Err(Problem::unsupported(format!("the field {path} of a pod is not provided here"))),
     })

@@ -77,8 +77,12 @@ impl Cause {
             Self::Deadline => {
                 Some(("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"))
             }
-            Self::Shutdown => Some(("Terminated", "Pod was terminated in response to imminent node shutdown.")),
-            Self::Lost => Some(("NodeLost", "The processes of the pod were lost when the runner was started again.")),
+            Self::Shutdown => {
+                Some(("Terminated", "Pod was terminated in response to imminent node shutdown."))
+            }
+            Self::Lost => {
+                Some(("NodeLost", "The processes of the pod were lost when the runner was started again."))
+            }
         }
     }
 
@@ -114,7 +118,8 @@ impl Progress {
         if self.ended {
             let all = self.init.iter().chain(&self.main).all(succeeded);
             if all && !forced { "Succeeded" } else { "Failed" }
-        } else if self.is_initialized() && !self.main.iter().any(|state| matches!(state, State::Waiting(..))) {
+        } else if self.is_initialized() && !self.main.iter().any(|state| matches!(state, State::Waiting(..)))
+        {
             "Running"
         } else {
             "Pending"

@@ -44,7 +44,12 @@ pub struct File {
 }
 
 /// What is in a volume that lies in `directory`.
-pub fn content(pod: &Pod, volume: &Volume, sources: &Sources, directory: PathBuf) -> Result<VolumeContent, Problem> {
+pub fn content(
+    pod: &Pod,
+    volume: &Volume,
+    sources: &Sources,
+    directory: PathBuf,
+) -> Result<VolumeContent, Problem> {
     let mut files = Files { pod, directory: &directory, volume: &volume.name, found: Vec::new() };
     if let Some(source) = &volume.downward_api {
         files.downward(source.items.as_deref(), source.default_mode)?;
@@ -85,7 +90,11 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    fn downward(&mut self, items: Option<&[DownwardAPIVolumeFile]>, mode: Option<i32>) -> Result<(), Problem> {
+    fn downward(
+        &mut self,
+        items: Option<&[DownwardAPIVolumeFile]>,
+        mode: Option<i32>,
+    ) -> Result<(), Problem> {
         for item in items.unwrap_or_default() {
             let Some(reference) = &item.field_ref else { return Err(self.unsupported("a resourceFieldRef")) };
             let content = field(self.pod, &reference.field_path)?.into_bytes();

@@ -106,7 +106,7 @@ pub fn list<'o>(
         }
         match (shape, kind.is_custom()) {
             (Shape::Whole, false) => {
-                item(kind.view(&object.value).as_ref().unwrap_or(&object.value), &mut text)
+                item(kind.view(&object.value).as_ref().unwrap_or(&object.value), &mut text);
             }
             _ => text.extend_from_slice(&object_text(kind, object, shape)),
         }

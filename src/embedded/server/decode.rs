@@ -70,11 +70,9 @@ fn type_meta(kind: &Kind, members: &mut Map<String, Value>, bytes: &[u8]) -> Res
     };
     let (api_version, name) = (text(members, "apiVersion"), text(members, "kind"));
     if kind.is_custom() {
-        for (word, found) in [("Kind", &name), ("apiVersion", &api_version)] {
-            if found.is_empty() {
-                let whole = String::from_utf8_lossy(bytes);
-                return Err(unrecognized(kind, bytes, &format!("Object '{word}' is missing in '{whole}'")));
-            }
+        if name.is_empty() {
+            let whole = String::from_utf8_lossy(bytes);
+            return Err(unrecognized(kind, bytes, &format!("Object 'Kind' is missing in '{whole}'")));
         }
         if api_version != kind.api_version() {
             return Err(Refusal::bad_request(format!(
@@ -108,6 +106,7 @@ fn type_meta(kind: &Kind, members: &mut Map<String, Value>, bytes: &[u8]) -> Res
 /// decoder, what was of the wrong type.
 pub fn complete(kind: &Kind, object: &mut Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
+    decode::whole_numbers(object);
     let metadata =
         object.as_object_mut().map(|members| members.entry("metadata").or_insert_with(|| json!({})));
     if let Some(metadata) = metadata {

@@ -177,7 +177,7 @@ pub fn check_options(parameters: &Parameters, is_watch: bool) -> Result<(), Refu
                 "resourceVersionMatch is forbidden unless resourceVersion is provided",
             ),
             _ if !parameters.text("continue").is_empty() => {
-                forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
+                forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
             }
             "Exact" if version == "0" => forbid(
                 "resourceVersionMatch",

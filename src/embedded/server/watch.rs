@@ -3,6 +3,7 @@
 //! Responsible for: initial events, bookmarks, and telling who fell behind that he must list again. Must never: keep
 //! changes for a watcher: each reads the one history at its own pace, so that a slow one costs nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use futures::StreamExt;
 use http::Response;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
-use tokio::sync::watch::Receiver;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 
 use super::answer::{self, Shape};
 use super::body::Body;
@@ -38,10 +39,13 @@ pub fn start(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusal
     let selector =
         Selector::parse(&kind, parameters.text("labelSelector"), parameters.text("fieldSelector"))?;
     let timeout = parameters.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
-    let asked = parameters.version("resourceVersion")?.filter(|asked| *asked > 0);
+    let asked = parameters.version("resourceVersion").map_err(|refusal| {
+        // Kubernetes finds this out late, and takes it for its own mistake.
+        Refusal::internal(refusal.message.trim_start_matches("invalid resource version: "))
+    })?;
+    let asked = asked.filter(|asked| *asked > 0);
     let wants_end = parameters.flag("sendInitialEvents")?;
     let allows_bookmarks = parameters.flag("allowWatchBookmarks")?;
-    let now = Instant::now();
     let mut state = server.state();
     let changed = state.store.subscribe(&kind.storage);
     let current = call.as_of.map_or(state.store.version(), |as_of| as_of.0);
@@ -62,8 +66,8 @@ pub fn start(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusal
         initial: initial.into_iter(),
         end_of_initial: wants_end && allows_bookmarks,
         allows_bookmarks,
-        deadline: now + timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
-        next_bookmark: now + BOOKMARKS_EVERY,
+        deadline: Box::pin(sleep(timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs))),
+        next_bookmark: Box::pin(sleep(BOOKMARKS_EVERY)),
         namespace: call.target.namespace.clone(),
         is_over: false,
         selector,
@@ -85,13 +89,13 @@ struct Watcher {
     cursor: u64,
     /// The version of the last bookmark.
     told: u64,
-    changed: Receiver<u64>,
+    changed: Arc<Notify>,
     initial: std::vec::IntoIter<Arc<Object>>,
     /// Whether the end of the initial events is still to be told.
     end_of_initial: bool,
     allows_bookmarks: bool,
-    deadline: Instant,
-    next_bookmark: Instant,
+    deadline: Pin<Box<Sleep>>,
+    next_bookmark: Pin<Box<Sleep>>,
     is_over: bool,
 }
 
@@ -114,30 +118,35 @@ impl Watcher {
         if !chunk.is_empty() {
             return Some(chunk.freeze());
         }
+        let changed = Arc::clone(&self.changed);
         loop {
-            self.changed.borrow_and_update();
+            // Waiting begins before looking, so that nothing is missed in between.
+            let notified = changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
             self.advance(&mut chunk);
             if !chunk.is_empty() {
                 return Some(chunk.freeze());
             }
-            let wake =
-                if self.allows_bookmarks { self.deadline.min(self.next_bookmark) } else { self.deadline };
-            tokio::select! {
+            let is_time_for_bookmark = tokio::select! {
                 biased;
-                changed = self.changed.changed() => if changed.is_err() {
-                    return None;
-                },
-                () = sleep_until(wake) => {
-                    self.is_over = Instant::now() >= self.deadline;
-                    self.next_bookmark = Instant::now() + BOOKMARKS_EVERY;
-                    if self.allows_bookmarks && self.cursor > self.told {
-                        self.bookmark(&mut chunk, false);
-                        return Some(chunk.freeze());
-                    }
-                    if self.is_over {
-                        return None;
-                    }
+                () = notified => false,
+                () = &mut self.deadline => {
+                    self.is_over = true;
+                    true
                 }
+                () = &mut self.next_bookmark, if self.allows_bookmarks => {
+                    let next = self.next_bookmark.deadline() + BOOKMARKS_EVERY;
+                    self.next_bookmark.as_mut().reset(next);
+                    true
+                }
+            };
+            if is_time_for_bookmark && self.allows_bookmarks && self.cursor > self.told {
+                self.bookmark(&mut chunk, false);
+                return Some(chunk.freeze());
+            }
+            if self.is_over {
+                return None;
             }
         }
     }

@@ -10,86 +10,21 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Shape};
+use super::begin::{begin_object, established, forget_kind, register};
 use super::body::Body;
 use super::options::{WriteOptions, delete_options, write_options};
 use super::{Call, Server, decode, patch as patches};
 use crate::embedded::field::FieldError;
-use crate::embedded::kinds::definition::{self, Definition};
+use crate::embedded::kinds::Kind;
+use crate::embedded::kinds::definition::Definition;
 use crate::embedded::kinds::strategy::{self, Strategy};
-use crate::embedded::kinds::{Kind, Kinds};
 use crate::embedded::refusal::Refusal;
 use crate::embedded::selector::Selector;
-use crate::embedded::state::{Context, State, is_finished};
+use crate::embedded::state::{State, is_finished};
 use crate::embedded::store::{Key, Object, uid};
 
 /// How often another name is generated when one is taken.
 const ATTEMPTS_AT_A_NAME: usize = 8;
-
-/// Puts in what a server begins with.
-pub fn begin(state: &mut State, definitions: Vec<Definition>) {
-    let context = Context { verb: "create", user_agent: "embedded-server".to_owned(), ..Context::default() };
-    for name in ["default", "kube-system"] {
-        if let Some(kind) = Kinds::default().of_storage("/namespaces") {
-            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            store_new(state, kind, object, &context);
-        }
-    }
-    for definition in definitions {
-        let object = definition.object.clone();
-        if let Some(kind) = state.kinds.of_storage("apiextensions.k8s.io/customresourcedefinitions").cloned()
-        {
-            let object = established(object, &state.now());
-            store_new(state, &kind, object, &context);
-            definition.kinds.into_iter().for_each(|kind| state.kinds.insert(kind));
-        }
-    }
-}
-
-fn store_new(state: &mut State, kind: &Arc<Kind>, mut object: Value, context: &Context) {
-    let status = object.get("status").cloned();
-    let name = begin_object(state, kind, &mut object, "");
-    if let (Some(status), Some(members)) = (status, object.as_object_mut()) {
-        members.insert("status".to_owned(), status);
-    }
-    let key = State::key(kind, "", &name);
-    state.put(kind, &key, object, context);
-}
-
-fn established(mut object: Value, now: &str) -> Value {
-    let status = definition::status(&object, now);
-    if let Some(members) = object.as_object_mut() {
-        members.insert("status".to_owned(), status);
-    }
-    object
-}
-
-/// Gives a new object its name, uid and times, and what its kind adds. The result is the name.
-fn begin_object(state: &mut State, kind: &Kind, object: &mut Value, namespace: &str) -> String {
-    let mut name = String::new();
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        let text = |metadata: &Map<String, Value>, key: &str| {
-            metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        name = text(metadata, "name");
-        let prefix = text(metadata, "generateName");
-        if name.is_empty() && !prefix.is_empty() {
-            name = format!("{}{}", prefix.chars().take(58).collect::<String>(), state.suffix());
-            metadata.insert("name".to_owned(), json!(name));
-        }
-        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion"] {
-            metadata.remove(key);
-        }
-        metadata.insert("uid".to_owned(), json!(state.uid()));
-        metadata.insert("creationTimestamp".to_owned(), json!(state.now()));
-        if kind.namespaced {
-            metadata.insert("namespace".to_owned(), json!(namespace));
-        }
-    }
-    if let Some(members) = object.as_object_mut() {
-        strategy::prepare_create(kind, members);
-    }
-    name
-}
 
 /// Creates an object.
 pub fn create(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusal> {
@@ -105,9 +40,13 @@ fn check_namespace(call: &Call<'_>, object: &Value) -> Result<(), Refusal> {
     if said.is_empty() || said == call.target.namespace() {
         return Ok(());
     }
-    Err(Refusal::bad_request(
+    Err(other_namespace())
+}
+
+fn other_namespace() -> Refusal {
+    Refusal::bad_request(
         "the namespace of the provided object does not match the namespace sent on the request",
-    ))
+    )
 }
 
 fn create_object(
@@ -149,11 +88,11 @@ fn create_object(
             return Err(Refusal::internal("resourceVersion should not be set on objects to be created"));
         }
         let key = State::key(kind, namespace, &name);
-        if state.store.get(&key).is_none() {
-            break (key, object);
-        }
+        let Some(existing) = state.store.get(&key) else { break (key, object) };
         if !is_generated || attempt >= ATTEMPTS_AT_A_NAME {
-            return Err(Refusal::already_exists(kind, &name));
+            let is_going = existing.value.pointer("/metadata/deletionTimestamp").is_some();
+            let refuse = if is_going { Refusal::still_exists } else { Refusal::already_exists };
+            return Err(refuse(kind, &name));
         }
     };
     if options.is_dry_run {
@@ -167,12 +106,6 @@ fn create_object(
     state.collect_garbage();
     drop(state);
     Ok(answer::object(kind, &stored, shape, StatusCode::CREATED))
-}
-
-fn register(state: &mut State, object: &Value) {
-    if let Ok(definition) = Definition::compile(object) {
-        definition.kinds.into_iter().for_each(|kind| state.kinds.insert(kind));
-    }
 }
 
 /// Puts an object in the place of another.
@@ -194,7 +127,7 @@ pub fn update(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusa
     };
     let asked = uid(&object);
     if !asked.is_empty() && asked != uid(&old.value) {
-        return Err(Refusal::other_uid(kind, &key.name, asked, uid(&old.value)));
+        return Err(Refusal::other_uid(kind, &key.namespace, &key.name, asked, uid(&old.value)));
     }
     let stored = replace(&mut state, call, &key, &old, object, options)?;
     drop(state);
@@ -220,9 +153,10 @@ pub fn patch(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusal
             .unwrap_or_else(|| Refusal::not_found(kind, &key.name)));
     };
     let mut object = patched?;
-    let before = object.clone();
     let unfit = |words: &str| {
-        let error = FieldError::invalid("patch", &json!(before.to_string()), words);
+        // It is made once more for the message: almost always there is none.
+        let patched = patches::apply(call, kind, &old.value).map(|patched| patched.to_string());
+        let error = FieldError::invalid("patch", &json!(patched.unwrap_or_default()), words);
         Refusal::invalid_as("", "", "", &[error])
     };
     for name in ["kind", "apiVersion"] {
@@ -255,9 +189,7 @@ fn check_name(call: &Call<'_>, object: &Value) -> Result<(), Refusal> {
     }
     let (said, namespace) = (text("/metadata/namespace"), call.target.namespace());
     if !said.is_empty() && said != namespace {
-        return Err(Refusal::bad_request(format!(
-            "the namespace of the object ({said}) does not match the namespace on the request ({namespace})"
-        )));
+        return Err(other_namespace());
     }
     Ok(())
 }
@@ -328,12 +260,12 @@ fn replace(
 fn keep_system_metadata(kind: &Kind, new: &mut Value, old: &Value) {
     let before = |key: &str| old.get("metadata").and_then(|metadata| metadata.get(key)).cloned();
     let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for key in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if let (None, Some(value)) = (metadata.get(key), before(key)) {
             metadata.insert(key.to_owned(), value);
         }
     }
-    for key in ["generation", "resourceVersion"] {
+    for key in ["generation", "resourceVersion", "creationTimestamp"] {
         match before(key) {
             Some(value) => drop(metadata.insert(key.to_owned(), value)),
             None => drop(metadata.remove(key)),
@@ -361,20 +293,6 @@ pub fn delete(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusa
         return Ok(answer::deleted(kind, &key.name, uid(&deleted.object.value)));
     }
     Ok(answer::object(kind, &deleted.object, shape, StatusCode::OK))
-}
-
-/// With a definition all objects of its kind go.
-fn forget_kind(state: &mut State, definition: &Value, context: &Context) {
-    let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let storage = format!("{}/{}", text("/spec/group"), text("/spec/names/plural"));
-    let Some(kind) = state.kinds.of_storage(&storage).cloned() else { return };
-    let objects: Vec<Arc<Object>> = state.store.list(&storage, None).cloned().collect();
-    for object in objects {
-        let text = |pointer: &str| object.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let key = State::key(&kind, text("/metadata/namespace"), text("/metadata/name"));
-        state.remove(&kind, &key, object.value.clone(), context);
-    }
-    state.kinds.remove(&kind.group, &kind.plural);
 }
 
 /// Deletes all objects that are selected.

@@ -73,7 +73,12 @@ impl State {
             if options.is_dry_run {
                 return Ok(Deleted { object, is_gone: true });
             }
-            return Ok(Deleted { object: self.remove(kind, key, value, context), is_gone: true });
+            let removed = self.remove(kind, key, value.clone(), context);
+            if kind.strategy == Strategy::Pod {
+                self.mark(&mut value, 0);
+                return Ok(Deleted { object: Object::new(value, removed.version), is_gone: true });
+            }
+            return Ok(Deleted { object: removed, is_gone: true });
         }
         set_finalizers(&mut value, &new);
         self.mark(&mut value, grace);

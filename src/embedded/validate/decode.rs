@@ -37,6 +37,28 @@ fn words(bytes: &[u8], error: &serde_json::Error) -> String {
     format!("invalid character '{character}' looking for beginning of {place}")
 }
 
+/// A whole number that was written with a point is written without one from then on.
+pub fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(elements) => elements.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or_default();
+            if let Some(whole) = whole(float) {
+                *value = whole;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn whole(float: f64) -> Option<Value> {
+    if float.fract() != 0.0 || float.abs() >= 1e15 {
+        return None;
+    }
+    format!("{float:.0}").parse::<i64>().ok().map(Value::from)
+}
+
 struct Strict<'d> {
     path: String,
     duplicates: &'d mut Vec<String>,

@@ -38,7 +38,7 @@ pub fn check(metadata: &Value, name_rule: fn(&str) -> Vec<String>) -> Vec<FieldE
     for (key, value) in metadata.get("labels").and_then(Value::as_object).into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
         errors.extend(
-            names::qualified(key).iter().map(|why| FieldError::invalid("metadata.labels", &json!(key), why)),
+            names::label_key(key).iter().map(|why| FieldError::invalid("metadata.labels", &json!(key), why)),
         );
         errors.extend(
             names::label_value(value)
@@ -98,17 +98,23 @@ fn owners(metadata: &Value, errors: &mut Vec<FieldError>) {
         let why = format!(
             "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {last}"
         );
-        errors.push(FieldError::invalid("metadata.ownerReferences", &json!(list), &why));
+        let shown: Vec<String> = list.iter().map(in_order).collect();
+        errors.push(FieldError::invalid("metadata.ownerReferences", &format!("[{}]", shown.join(",")), &why));
     }
+}
+
+/// An owner reference with its members in the order of the type, as messages show it.
+fn in_order(owner: &Value) -> String {
+    let names = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let members = names.iter().filter_map(|name| Some(format!("\"{name}\":{}", owner.get(name)?)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// Validates what an update does to the metadata.
 #[must_use]
 pub fn check_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for key in
-        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
+    for key in ["name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if new.get(key) != old.get(key) {
             let value = new.get(key).cloned().unwrap_or(Value::Null);
             errors.push(FieldError::invalid(format!("metadata.{key}"), &value, "field is immutable"));

@@ -29,7 +29,7 @@ fn fits(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
 /// What is wrong with the name of most objects; empty when nothing is.
 #[must_use]
 pub fn subdomain(name: &str) -> Vec<String> {
-    let mut wrong = too_long(name, 253);
+    let mut wrong = too_long(name, 253, "characters");
     if !fits(&SUBDOMAIN_PATTERN, name) {
         wrong.push(format!(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{SUBDOMAIN}')"
@@ -41,7 +41,10 @@ pub fn subdomain(name: &str) -> Vec<String> {
 /// What is wrong with the name of a namespace, or of a container.
 #[must_use]
 pub fn label(name: &str) -> Vec<String> {
-    let mut wrong = too_long(name, 63);
+    if name.contains('.') {
+        return vec!["must not contain dots".to_owned()];
+    }
+    let mut wrong = too_long(name, 63, "characters");
     if !fits(&LABEL_PATTERN, name) {
         wrong.push(format!(
             "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{LABEL}')"
@@ -50,14 +53,24 @@ pub fn label(name: &str) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with the key of a label or an annotation, or with a finalizer.
+/// What is wrong with the key of a label.
+#[must_use]
+pub fn label_key(key: &str) -> Vec<String> {
+    qualified_as("a valid label key", key)
+}
+
+/// What is wrong with the key of an annotation, or with a finalizer.
 #[must_use]
 pub fn qualified(key: &str) -> Vec<String> {
+    qualified_as("a qualified name", key)
+}
+
+fn qualified_as(what: &str, key: &str) -> Vec<String> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) if !name.contains('/') => (Some(prefix), name),
         Some(_) => {
             return vec![format!(
-                "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+                "{what} must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '{QUALIFIED}') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
             )];
         }
         None => (None, key),
@@ -83,7 +96,7 @@ pub fn qualified(key: &str) -> Vec<String> {
 /// What is wrong with the value of a label.
 #[must_use]
 pub fn label_value(value: &str) -> Vec<String> {
-    let mut wrong = too_long(value, 63);
+    let mut wrong = too_long(value, 63, "bytes");
     if !fits(&LABEL_VALUE_PATTERN, value) {
         wrong.push(format!(
             "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '{LABEL_VALUE}')"
@@ -95,7 +108,7 @@ pub fn label_value(value: &str) -> Vec<String> {
 /// What is wrong with a key of a ConfigMap or a Secret.
 #[must_use]
 pub fn config_key(key: &str) -> Vec<String> {
-    let mut wrong = too_long(key, 253);
+    let mut wrong = too_long(key, 253, "characters");
     if !fits(&CONFIG_KEY_PATTERN, key) {
         wrong.push(format!(
             "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '{CONFIG_KEY}')"
@@ -104,6 +117,6 @@ pub fn config_key(key: &str) -> Vec<String> {
     wrong
 }
 
-fn too_long(text: &str, limit: usize) -> Vec<String> {
-    if text.len() > limit { vec![format!("must be no more than {limit} bytes")] } else { Vec::new() }
+fn too_long(text: &str, limit: usize, unit: &str) -> Vec<String> {
+    if text.len() > limit { vec![format!("must be no more than {limit} {unit}")] } else { Vec::new() }
 }

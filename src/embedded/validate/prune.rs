@@ -67,6 +67,11 @@ fn empty(value: &mut Value, path: &Path<'_>, dropped: &mut Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(
+        clippy::needless_pass_by_value,
+        reason = "a call with a json literal reads better without a borrow"
+    )]
+
     use super::*;
     use serde_json::json;
 

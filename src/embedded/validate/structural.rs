@@ -38,8 +38,8 @@ impl Validation<'_> {
             self.errors.push(FieldError::not_supported(path, value, &supported));
         }
         match value {
-            Value::Object(members) => self.object(schema, members, value, old, path),
-            Value::Array(elements) => self.array(schema, elements, value, old, path),
+            Value::Object(members) => self.object(schema, members, old, path),
+            Value::Array(elements) => self.array(schema, elements, old, path),
             Value::String(text) => self.text(schema, text, path),
             Value::Number(number) => self.number(schema, number, path),
             Value::Bool(_) | Value::Null => {}
@@ -74,13 +74,16 @@ impl Validation<'_> {
         if fits {
             return true;
         }
-        // A fraction where a whole number of a format is expected is told of by that format, and once more.
-        if expected == Type::Integer && value.is_number() && !schema.format.is_empty() {
-            let why = self.says(path, &format!("in body must be of type {}: \"float64\"", schema.format));
-            self.errors.push(FieldError::type_(path, &json!("float64"), &why));
-            let name = path.below(self.part);
-            let why =
-                format!("Checked value must be of type integer with format {} in {name}", schema.format);
+        // A fraction where a whole number is expected is told of twice, and by its format.
+        if expected == Type::Integer && value.is_number() {
+            let is_plain = schema.format.is_empty();
+            let (found, wanted) =
+                if is_plain { ("number", "integer") } else { ("float64", schema.format.as_str()) };
+            let why = self.says(path, &format!("in body must be of type {wanted}: \"{found}\""));
+            self.errors.push(FieldError::type_(path, &json!(found), &why));
+            let format =
+                if is_plain { "(default format)".to_owned() } else { format!("with format {wanted}") };
+            let why = format!("Checked value must be of type integer {format} in {}", path.below(self.part));
             self.errors.push(FieldError::invalid("", &json!(""), &why));
             return false;
         }
@@ -94,7 +97,6 @@ impl Validation<'_> {
         &mut self,
         schema: &Schema,
         members: &Map<String, Value>,
-        value: &Value,
         old: Option<&Value>,
         path: &Path<'_>,
     ) {
@@ -108,7 +110,7 @@ impl Validation<'_> {
             && (count as u64) < least
         {
             let why = self.says(path, &format!("in body should have at least {least} properties"));
-            self.errors.push(FieldError::invalid(path, value, &why));
+            self.errors.push(FieldError::invalid(path, &count, &why));
         }
         if let (_, Some(most)) = schema.property_count
             && count as u64 > most
@@ -125,20 +127,13 @@ impl Validation<'_> {
         }
     }
 
-    fn array(
-        &mut self,
-        schema: &Schema,
-        elements: &[Value],
-        value: &Value,
-        old: Option<&Value>,
-        path: &Path<'_>,
-    ) {
+    fn array(&mut self, schema: &Schema, elements: &[Value], old: Option<&Value>, path: &Path<'_>) {
         let count = elements.len();
         if let (Some(least), _) = schema.item_count
             && (count as u64) < least
         {
             let why = self.says(path, &format!("in body should have at least {least} items"));
-            self.errors.push(FieldError::invalid(path, value, &why));
+            self.errors.push(FieldError::invalid(path, &count, &why));
         }
         if let (_, Some(most)) = schema.item_count
             && count as u64 > most
@@ -164,20 +159,16 @@ impl Validation<'_> {
         }
     }
 
+    /// Of a text, the first mistake is told; the format is judged beside.
     fn text(&mut self, schema: &Schema, text: &str, path: &Path<'_>) {
         let length = text.chars().count() as u64;
-        if let (Some(least), _) = schema.length
-            && length < least
-        {
+        let (least, most) = schema.length;
+        if let Some(most) = most.filter(|most| length > *most) {
+            self.errors.push(FieldError::too_long(path, most));
+        } else if let Some(least) = least.filter(|least| length < *least) {
             let why = self.says(path, &format!("in body should be at least {least} chars long"));
             self.errors.push(FieldError::invalid(path, &json!(text), &why));
-        }
-        if let (_, Some(most)) = schema.length
-            && length > most
-        {
-            self.errors.push(FieldError::too_long(path, most));
-        }
-        if let Some((pattern, regex)) = &schema.pattern
+        } else if let Some((pattern, regex)) = &schema.pattern
             && !regex.is_match(text)
         {
             let why = self.says(path, &format!("in body should match '{pattern}'"));
@@ -217,32 +208,45 @@ impl Validation<'_> {
         for branch in &schema.all_of {
             self.check(branch, value, old, path);
         }
-        let holds = |branch: &Schema| {
+        let errors_of = |branch: &Schema| {
             let mut validation = Validation { part: self.part, errors: Vec::new() };
             validation.check(branch, value, None, path);
-            validation.errors.is_empty()
+            validation.errors
         };
-        let any = schema.any_of.is_empty() || schema.any_of.iter().any(holds);
-        let one = schema.one_of.iter().filter(|branch| holds(branch)).count();
-        let not = schema.not.as_ref().is_some_and(|branch| holds(branch));
-        let mut tell = |what: &str| {
-            let why = self.says(path, what);
-            self.errors.push(FieldError::invalid(path, value, &why));
-        };
-        if !any {
-            tell("in body must validate at least one schema (anyOf)");
+        let any: Vec<Vec<FieldError>> = schema.any_of.iter().map(errors_of).collect();
+        let one: Vec<Vec<FieldError>> = schema.one_of.iter().map(errors_of).collect();
+        let not = schema.not.as_ref().is_some_and(|branch| errors_of(branch).is_empty());
+        let valid = one.iter().filter(|errors| errors.is_empty()).count();
+        if !any.is_empty() && any.iter().all(|errors| !errors.is_empty()) {
+            self.about_branches(path, "must validate at least one schema (anyOf)", any);
         }
-        if !schema.one_of.is_empty() && one == 0 {
-            tell("in body must validate one and only one schema (oneOf). Found none valid");
-        }
-        if one > 1 {
-            tell(&format!(
-                "in body must validate one and only one schema (oneOf). Found {one} valid alternatives"
-            ));
+        match valid {
+            1 => {}
+            0 if one.is_empty() => {}
+            0 => {
+                self.about_branches(
+                    path,
+                    "must validate one and only one schema (oneOf). Found none valid",
+                    one,
+                );
+            }
+            _ => {
+                let what = format!(
+                    "must validate one and only one schema (oneOf). Found {valid} valid alternatives"
+                );
+                self.about_branches(path, &what, Vec::new());
+            }
         }
         if not {
-            tell("in body must not validate the schema (not)");
+            self.about_branches(path, "must not validate the schema (not)", Vec::new());
         }
+    }
+
+    /// What is told of branches has no field; the mistakes of the branch that fits best are told beside it.
+    fn about_branches(&mut self, path: &Path<'_>, what: &str, errors: Vec<Vec<FieldError>>) {
+        let why = format!("\"{}\" {what}", path.below(self.part));
+        self.errors.push(FieldError::invalid("", &json!(""), &why));
+        self.errors.extend(errors.into_iter().min_by_key(Vec::len).into_iter().flatten());
     }
 }
 

@@ -21,6 +21,8 @@ pub fn decode(value: &mut Value, schema: &Schema, owner: &str, path: &str) -> Re
     }
     match schema.type_ {
         None => Ok(()),
+        // JSON of its own.
+        Some(Type::Object) if schema.preserves_unknown => Ok(()),
         Some(Type::Object) => {
             let Value::Object(members) = value else { return mismatch(value) };
             members.retain(|_, member| !member.is_null());

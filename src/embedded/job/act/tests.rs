@@ -1,3 +1,5 @@
+//! What the role sends, as values.
+
 use super::*;
 
 fn job(name: &str, uid: &str) -> Job {
@@ -48,7 +50,11 @@ fn a_pod_is_made_as_the_job_controller_makes_it() {
 
 #[test]
 fn a_status_is_patched_with_what_is_there_no_more() {
-    let new = JobStatus { ready: Some(0), uncounted_terminated_pods: Some(Default::default()), ..JobStatus::default() };
+    let new = JobStatus {
+        ready: Some(0),
+        uncounted_terminated_pods: Some(Default::default()),
+        ..JobStatus::default()
+    };
     assert_eq!(
         status_patch(&job("x", "1"), &new),
         json!({

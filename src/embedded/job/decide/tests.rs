@@ -1,6 +1,9 @@
+//! A table of Jobs and pods, carried out step by step on plain values.
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::embedded::job::pods::FINALIZER;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -68,7 +71,8 @@ fn step(job: &Job, pods: &[Pod], now: i64) -> Step {
 fn settle(job: &mut Job, pods: &mut Vec<Pod>, now: i64) -> Vec<&'static str> {
     let mut steps = Vec::new();
     for _ in 0..20 {
-        let known = |pods: &mut Vec<Pod>, name: &String| pods.iter().position(|pod| pod.name_any() == *name).unwrap();
+        let known =
+            |pods: &mut Vec<Pod>, name: &String| pods.iter().position(|pod| pod.name_any() == *name).unwrap();
         match step(job, pods, now) {
             Step::Rest(_) => return steps,
             Step::Create(number) => {
@@ -156,7 +160,8 @@ fn every_end_has_kubernetes_words() {
         &counted,
     );
     let mut disrupted = exited(143);
-    disrupted["conditions"] = json!([{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]);
+    disrupted["conditions"] =
+        json!([{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]);
     check(
         "disruption, which comes before the code",
         &json!({}),
@@ -321,7 +326,10 @@ fn pods_that_are_too_many_go_the_least_far_first() {
     let mut other = pod("Running", json!({"conditions": [{"type": "Ready", "status": "True"}]}));
     other.metadata.name = Some("ready".to_owned());
     let job = job(json!({}), started());
-    assert_eq!(step(&job, &[other, pod("Running", json!({}))], 1), Step::Withdraw(vec!["x-abcde".to_owned()]));
+    assert_eq!(
+        step(&job, &[other, pod("Running", json!({}))], 1),
+        Step::Withdraw(vec!["x-abcde".to_owned()])
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Templates and what becomes of them.
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -64,15 +66,28 @@ fn paths_of_mounts_and_of_the_outputs_are_handed_over_mapped() {
     assert_eq!(
         launch.command,
         [
-            "sh", "-c", &format!("cat {input} > /run/u/volumes/scratch/a/b/x"), input, &format!("--out={output}"),
-            "/run/u/volumes/scratch/a/b", "$(A)", "$(PATH)", "/run/u/volumes/scratch/a/b/$(NOTHING)",
+            "sh",
+            "-c",
+            &format!("cat {input} > /run/u/volumes/scratch/a/b/x"),
+            input,
+            &format!("--out={output}"),
+            "/run/u/volumes/scratch/a/b",
+            "$(A)",
+            "$(PATH)",
+            "/run/u/volumes/scratch/a/b/$(NOTHING)",
         ]
     );
     let expected = [
-        ("HERE", "/run/u/volumes/scratch/a/b/$(NOTHING)"), ("HOSTNAME", "p"), ("INPUT_A", "$(HERE) and /scratch"),
-        ("ORCHESTRATOR_INPUT_FILE", input), ("ORCHESTRATOR_OUTPUT_FILE", output), ("PATH", "/bin"), ("TMPDIR", "/run/u/tmp"),
+        ("HERE", "/run/u/volumes/scratch/a/b/$(NOTHING)"),
+        ("HOSTNAME", "p"),
+        ("INPUT_A", "$(HERE) and /scratch"),
+        ("ORCHESTRATOR_INPUT_FILE", input),
+        ("ORCHESTRATOR_OUTPUT_FILE", output),
+        ("PATH", "/bin"),
+        ("TMPDIR", "/run/u/tmp"),
     ];
-    let variables: Vec<_> = launch.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let variables: Vec<_> =
+        launch.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(variables, expected);
     assert_eq!(launch.message, Path::new(output));
     assert_eq!(launch.directory, Path::new("/run/u/volumes/scratch/a/b/w"));
@@ -98,11 +113,22 @@ fn variables_come_from_everywhere_and_see_those_before_them() {
         ],
     }));
     let expected = [
-        ("C_k", "from c"), ("FIRST", "$(LATER)"), ("HOSTNAME", "p"), ("KEY", "from c"), ("LABEL", "x"), ("LATER", "x"),
-        ("NAME", "p"), ("NODE", ""), ("PATH", "/bin"), ("SECRET", "from s"), ("SEES", "xfrom c"), ("TMPDIR", "/run/u/tmp"),
+        ("C_k", "from c"),
+        ("FIRST", "$(LATER)"),
+        ("HOSTNAME", "p"),
+        ("KEY", "from c"),
+        ("LABEL", "x"),
+        ("LATER", "x"),
+        ("NAME", "p"),
+        ("NODE", ""),
+        ("PATH", "/bin"),
+        ("SECRET", "from s"),
+        ("SEES", "xfrom c"),
+        ("TMPDIR", "/run/u/tmp"),
         ("UID", "u"),
     ];
-    let variables: Vec<_> = launch.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let variables: Vec<_> =
+        launch.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(variables, expected);
     assert_eq!(launch.directory, Path::new("/run/u/work/main"));
     assert_eq!(launch.message, Path::new("/run/u/messages/main/termination-log"));
@@ -123,24 +149,42 @@ fn what_cannot_run_here_is_refused_in_words() {
         spec
     };
     let cases = [
-        (main(json!({"command": null, "args": ["x"]})), "ImageNotRun", "container main has no command, and its image busybox:1 is not run here"),
-        (main(json!({"workingDir": "/app"})), "PathNotMapped", "the working directory /app cannot be mapped"),
-        (main(json!({"volumeMounts": [{"name": "none", "mountPath": "/x"}]})), "PathNotMapped", "there is no volume none"),
-        (with_volume(json!({"name": "v", "hostPath": {"path": "/"}})), "PathNotMapped", "volume v cannot be mapped"),
         (
-            with_volume(json!({"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}})),
+            main(json!({"command": null, "args": ["x"]})),
+            "ImageNotRun",
+            "container main has no command, and its image busybox:1 is not run here",
+        ),
+        (main(json!({"workingDir": "/app"})), "PathNotMapped", "the working directory /app cannot be mapped"),
+        (
+            main(json!({"volumeMounts": [{"name": "none", "mountPath": "/x"}]})),
+            "PathNotMapped",
+            "there is no volume none",
+        ),
+        (
+            with_volume(json!({"name": "v", "hostPath": {"path": "/"}})),
+            "PathNotMapped",
+            "volume v cannot be mapped",
+        ),
+        (
+            with_volume(
+                json!({"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}),
+            ),
             "PathNotMapped",
             "volume v cannot be mapped: a service account token",
         ),
         (with_volume(json!({"name": "../v", "emptyDir": {}})), "PathNotMapped", "must stay inside"),
         (
-            with_volume(json!({"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "../../x"}]}})),
+            with_volume(
+                json!({"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "../../x"}]}}),
+            ),
             "PathNotMapped",
             "must stay inside",
         ),
         (main(json!({"terminationMessagePath": "/"})), "PathNotMapped", "cannot be mapped"),
         (
-            main(json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]})),
+            main(
+                json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}]}),
+            ),
             "NotSupported",
             "the source of the variable A",
         ),
@@ -167,10 +211,9 @@ fn what_cannot_run_here_is_refused_in_words() {
 
 #[test]
 fn what_is_missing_is_waited_for_in_the_kubelets_words() {
-    let env = |source: Value| {
-        json!({"containers": [{"name": "main", "command": ["true"], "env": [{"name": "A", "valueFrom": source}]}]})
-    };
-    let volume = |source: Value| json!({"containers": [{"name": "main", "command": ["true"]}], "volumes": [source]});
+    let env = |source: Value| json!({"containers": [{"name": "main", "command": ["true"], "env": [{"name": "A", "valueFrom": source}]}]});
+    let volume =
+        |source: Value| json!({"containers": [{"name": "main", "command": ["true"]}], "volumes": [source]});
     let cases = [
         (env(json!({"configMapKeyRef": {"name": "gone", "key": "k"}})), "configmap \"gone\" not found"),
         (env(json!({"secretKeyRef": {"name": "s", "key": "none"}})), "couldn't find key none in Secret ns/s"),
@@ -186,7 +229,9 @@ fn what_is_missing_is_waited_for_in_the_kubelets_words() {
     for (spec, expected) in cases {
         assert_eq!(prepared(spec).unwrap_err().problem, Problem::Missing(expected.to_owned()));
     }
-    assert!(prepared(volume(json!({"name": "v", "secret": {"secretName": "gone", "optional": true}}))).is_ok());
+    assert!(
+        prepared(volume(json!({"name": "v", "secret": {"secretName": "gone", "optional": true}}))).is_ok()
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Progress and the status that it makes.
+
 use super::*;
 
 fn at(second: i64) -> Timestamp {
@@ -49,7 +51,8 @@ fn a_status_is_what_a_kubelet_writes_and_keeps_foreign_conditions() {
         started_at: None,
         finished_at: at(20),
     });
-    let progress = Progress { start_time: Some(at(9)), main: vec![start_error], ended: true, ..Progress::default() };
+    let progress =
+        Progress { start_time: Some(at(9)), main: vec![start_error], ended: true, ..Progress::default() };
     assert_eq!(
         status(&pod, &progress, at(21)),
         json!({
@@ -76,7 +79,8 @@ fn a_status_is_what_a_kubelet_writes_and_keeps_foreign_conditions() {
 fn the_end_by_a_deadline_and_by_the_runner_are_said() {
     let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [{"name": "main"}]}})).unwrap();
     let said = |cause| {
-        let progress = Progress { main: vec![ended(143)], ended: true, cause: Some(cause), ..Progress::default() };
+        let progress =
+            Progress { main: vec![ended(143)], ended: true, cause: Some(cause), ..Progress::default() };
         let status = status(&pod, &progress, at(0));
         (status["reason"].clone(), status["conditions"].to_string().contains("DisruptionTarget"))
     };
