@@ -4,6 +4,7 @@
 //! parser goes, would make the typed list of its kind fail for every tenant. Must never: interpret an object.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -28,6 +29,18 @@ pub struct Unreadable {
     pub too_deep: bool,
     /// The generation that the status speaks of, if that much could be read.
     pub observed_generation: Option<i64>,
+    /// Whether the status says that it has finished.
+    pub is_finished: bool,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.too_deep {
+            formatter.write_str("the object is nested deeper than the 128 levels that can be read")
+        } else {
+            write!(formatter, "the object cannot be read: {}", self.message)
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,6 +54,7 @@ struct Shell<'a> {
 #[serde(rename_all = "camelCase")]
 struct StatusShell {
     observed_generation: Option<i64>,
+    completion_time: Option<String>,
 }
 
 impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
@@ -62,7 +76,8 @@ impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
                 Err(Unreadable {
                     too_deep: message.contains("recursion limit"),
                     message,
-                    observed_generation: status.and_then(|status| status.observed_generation),
+                    observed_generation: status.as_ref().and_then(|status| status.observed_generation),
+                    is_finished: status.is_some_and(|status| status.completion_time.is_some()),
                 })
             }
         };
@@ -116,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_poison_object_leaves_the_others_readable() {
-        for depth in [124, 3000, 9000] {
+        for depth in [126, 3000, 9000] {
             let input = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
             let items = list(&input).items;
             let bad = items[0].content.as_ref().unwrap_err();

@@ -7,10 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::guard::Guarded;
+use crate::api::orchestration::{OrchestrationSpec, OrchestrationStatus};
 use crate::api::{Orchestration, OrchestrationDefinition};
 use crate::engine::observe::Outcome;
 
@@ -114,6 +116,29 @@ impl Memory {
 }
 
 impl Run {
+    /// Keeps of a finished Orchestration no more than that it has finished. No event follows that could make us forget
+    /// it, because our own writes wake nobody; and until the cache shows the end, it must not be carried on.
+    pub fn retire(&mut self, finished: &Orchestration) {
+        let ObjectMeta { name, namespace, uid, generation, resource_version, .. } = finished.metadata.clone();
+        let rest = Orchestration {
+            metadata: ObjectMeta {
+                name,
+                namespace,
+                uid,
+                generation,
+                resource_version,
+                ..ObjectMeta::default()
+            },
+            spec: OrchestrationSpec { input: None, ..finished.spec.clone() },
+            status: finished.status.as_ref().map(|status| OrchestrationStatus {
+                observed_generation: status.observed_generation,
+                completion_time: status.completion_time.clone(),
+                ..OrchestrationStatus::default()
+            }),
+        };
+        *self = Self { latest: Some(Arc::new(rest)), ..Self::default() };
+    }
+
     /// The newest version known: the cached one, or the one that we wrote last.
     #[must_use]
     pub fn newest(&self, cached: &Orchestration) -> Arc<Orchestration> {

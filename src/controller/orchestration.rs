@@ -64,7 +64,11 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
             Next::Wait(wait) => return Ok(Action::requeue(wait.min(LONGEST_WAIT))),
         }
     }
-    if is_told(&current) { Ok(Action::await_change()) } else { Ok(Action::requeue(Duration::ZERO)) }
+    if is_told(&current) {
+        run.retire(&current);
+        return Ok(Action::await_change());
+    }
+    Ok(Action::requeue(Duration::ZERO))
 }
 
 /// Whether nothing is left to do or to say.

@@ -73,14 +73,19 @@ impl Reporter {
     }
 
     /// Tells why an Orchestration was refused.
-    pub async fn refused(&self, orchestration: &Orchestration, reason: &str, message: &str) {
+    pub async fn refused(
+        &self,
+        orchestration: &impl Resource<DynamicType = ()>,
+        reason: &str,
+        message: &str,
+    ) {
         let (reason, message) = (reason.to_owned(), message.to_owned());
         self.publish(orchestration, EventType::Warning, reason, "Accept".to_owned(), message).await;
     }
 
     async fn publish(
         &self,
-        about: &Orchestration,
+        about: &impl Resource<DynamicType = ()>,
         type_: EventType,
         reason: String,
         action: String,

@@ -21,6 +21,7 @@ mod architecture;
 mod artefacts;
 mod bad_input;
 mod counts;
+mod definitions;
 mod outcomes;
 mod rbac;
 mod refusals;

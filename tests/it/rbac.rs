@@ -106,7 +106,10 @@ async fn every_right_of_the_cluster_role_is_used() {
     let unused: Vec<&String> = granted.difference(&used).collect();
     let missing: Vec<&String> = used.difference(&granted).collect();
     println!("{} rights are granted and used", used.len());
-    assert!(unused.is_empty() && missing.is_empty(), "granted and never used: {unused:?}; missing: {missing:?}");
+    assert!(
+        unused.is_empty() && missing.is_empty(),
+        "granted and never used: {unused:?}; missing: {missing:?}"
+    );
     assert!(!used.iter().any(|right| right.contains("secrets")));
 }
 

@@ -32,7 +32,7 @@ struct State {
     /// Objects by path.
     objects: BTreeMap<String, Value>,
     /// Every change: version, path, and the line of a watch.
-    changes: Vec<(u64, String, Value)>,
+    changes: Vec<(u64, String, String)>,
 }
 
 impl Default for Server {
@@ -58,7 +58,9 @@ impl Server {
                 metadata[key] = value;
             }
         }
-        let line = json!({"type": if old.is_some() { "MODIFIED" } else { "ADDED" }, "object": object});
+        // The type comes first, as it does from the real server: readers of raw text rely on it.
+        let type_ = if old.is_some() { "MODIFIED" } else { "ADDED" };
+        let line = format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n");
         state.objects.insert(path.to_owned(), object.clone());
         state.changes.push((version, path.to_owned(), line));
         self.version.send_replace(version);
@@ -114,7 +116,11 @@ impl Server {
             Method::POST => {
                 let object = sent();
                 let at = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
-                if self.get(&at).is_some() { refuse(409, "AlreadyExists") } else { respond(201, &self.put(&at, object)) }
+                if self.get(&at).is_some() {
+                    refuse(409, "AlreadyExists")
+                } else {
+                    respond(201, &self.put(&at, object))
+                }
             }
             Method::PATCH => {
                 let at = path.strip_suffix("/status").unwrap_or(&path);
@@ -134,8 +140,12 @@ impl Server {
     fn list(&self, collection: &str) -> Response<Body> {
         let state = self.state.lock().unwrap();
         let begin = format!("{collection}/");
-        let items: Vec<&Value> =
-            state.objects.iter().filter(|(path, _)| path.starts_with(&begin)).map(|(_, object)| object).collect();
+        let items: Vec<&Value> = state
+            .objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(&begin))
+            .map(|(_, object)| object)
+            .collect();
         let metadata = json!({"resourceVersion": self.version.borrow().to_string()});
         respond(200, &json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
     }
@@ -151,8 +161,9 @@ impl Server {
             loop {
                 let lines: String = {
                     let state = self.state.lock().unwrap();
-                    let news = state.changes.iter().filter(|(at, path, _)| *at > since && path.starts_with(&begin));
-                    news.map(|(_, _, line)| format!("{line}\n")).collect()
+                    let news =
+                        state.changes.iter().filter(|(at, path, _)| *at > since && path.starts_with(&begin));
+                    news.map(|(_, _, line)| line.as_str()).collect()
                 };
                 if !lines.is_empty() {
                     return lines;

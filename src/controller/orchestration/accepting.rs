@@ -38,24 +38,22 @@ pub(super) async fn accept(
     let decision = match found.map(|found| usable(context, found)) {
         None => acceptance::decide(current, &Definition::NotFound, now),
         Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
-        Some(Ok((active, resolved))) => {
+        Some(Ok(None)) => acceptance::decide(current, &Definition::Inactive, now),
+        Some(Ok(Some(resolved))) => {
             let (compiled, revision) = (resolved.compiled.clone(), resolved.name.clone());
-            if active {
-                context.revisions.store(&namespace, type_, resolved).await?;
-            }
-            acceptance::decide(
-                current,
-                &Definition::Ready { revision: &revision, compiled: &compiled, active },
-                now,
-            )
+            context.revisions.store(&namespace, type_, resolved).await?;
+            acceptance::decide(current, &Definition::Ready { revision: &revision, compiled: &compiled }, now)
         }
     };
     settle(context, run, current, decision).await
 }
 
-/// The definition, if it is ready and the caches show the same of it as its own status.
-fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<(bool, Resolved), String> {
-    let definition = found.content.map_err(|unreadable| unreadable.message)?;
+/// The definition, if it is ready and the caches show the same of it as its own status; nothing if it is not active.
+fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<Option<Resolved>, String> {
+    let definition = found.content.map_err(|unreadable| format!("Unreadable: {unreadable}"))?;
+    if !definition.spec.active {
+        return Ok(None);
+    }
     let status = definition.status.clone().unwrap_or_default();
     let not_seen = || "its newest version has not been checked yet".to_owned();
     if status.observed_generation != definition.metadata.generation {
@@ -63,13 +61,13 @@ fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<
     }
     if !condition::is_true(&status.conditions, "Ready") {
         let ready = condition::find(&status.conditions, "Ready");
-        return Err(ready.map_or_else(not_seen, |ready| format!("{}: {}", ready.reason, ready.message)));
+        return Err(ready.map_or_else(not_seen, condition::explained));
     }
     let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
     if status.revision.as_deref() != Some(resolved.name.as_str()) {
         return Err(not_seen());
     }
-    Ok((definition.spec.active, resolved))
+    Ok(Some(resolved))
 }
 
 /// The revision is gone or of another version: nothing can be done, but the Orchestration still ends.
@@ -99,7 +97,7 @@ async fn settle(
         return Ok(Next::Again(newer));
     }
     if let Some(stalled) = condition::find(&decision.update.summary.conditions, "Stalled") {
-        context.reporter.refused(&newer, &stalled.reason, &stalled.message).await;
+        context.reporter.refused(newer.as_ref(), &stalled.reason, &stalled.message).await;
     }
     Ok(if is_told(&newer) { Next::Again(newer) } else { Next::Wait(wait) })
 }

@@ -44,7 +44,7 @@ impl Checker {
 
     fn forbidden(&mut self, path: String) {
         if !self.allow_host_access {
-            let message = "reaches into the node; this operator was not started with leave for that";
+            let message = "must not be set: it reaches into the node, and the operator runs without --allow-host-access";
             self.problems.push(Problem::new(ProblemCode::ForbiddenPodField, path, message));
         }
     }

@@ -76,7 +76,8 @@ async fn finish(server: &Server, name: &str, job_path: &str) {
     pod["status"] = json!({"phase": "Succeeded", "containerStatuses": [container(ended)]});
     put(server, "pods", pod);
     let mut job = server.get(job_path).unwrap();
-    job["status"] = json!({"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": times.1}]});
+    job["status"] =
+        json!({"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": times.1}]});
     put(server, "jobs", job);
     server
         .until(|server| {

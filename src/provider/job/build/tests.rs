@@ -304,6 +304,18 @@ fn a_trial_job_has_a_valid_name_and_no_owner() {
     assert!(at(&trial, "/spec/template/spec/containers/0/env").is_array());
 }
 
+#[test]
+fn a_trial_job_numbers_variables_as_the_template_does() {
+    let container = json!({"name": "main", "env": [{"name": "A"}, {"name": "B=C"}]});
+    let spec = json!({"containers": [container], "initContainers": [container, "text"]});
+    let trial = dry_run(&template(json!({"spec": spec})), "prod", "dns");
+    for field in ["containers", "initContainers"] {
+        let env = at(&trial, &format!("/spec/template/spec/{field}/0/env"));
+        assert_eq!(at(env, "/1/name"), "B=C");
+        assert!(env.as_array().unwrap().len() > 2, "ours come behind");
+    }
+}
+
 proptest! {
     #[test]
     fn kubernetes_expands_nothing_in_a_value_of_ours(input in any::<String>()) {
