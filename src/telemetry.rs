@@ -21,7 +21,11 @@ pub enum LogFormat {
 
 /// Starts logging. `level` is a level or a list of directives such as `info,kube=debug`.
 pub fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(level)?;
+    let mut filter = EnvFilter::try_new(level)?;
+    if !level.contains("kube") {
+        // The client warns with the whole body of an answer that it cannot read; we say what went wrong ourselves.
+        filter = filter.add_directive("kube_client=error".parse()?);
+    }
     let registry = tracing_subscriber::registry().with(filter);
     // Colours are for people at a terminal; in a file they are noise.
     let layer = tracing_subscriber::fmt::layer()

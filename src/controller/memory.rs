@@ -3,7 +3,7 @@
 //! Responsible for: the last status that was written, and the starts that were asked for, per Orchestration. Must
 //! never: be needed for safety across a restart; the world is observed again then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -31,8 +31,8 @@ pub struct Run {
     pub last_write: Option<Instant>,
     /// What became of the starts that are not in a stored status yet, by activity index.
     pub issues: HashMap<usize, Issue>,
-    /// The activities whose stop was asked for; asking again changes nothing.
-    pub stops: HashSet<usize>,
+    /// When the stop of an activity was last asked for.
+    pub stops: HashMap<usize, Instant>,
 }
 
 /// Objects of other kinds as we last wrote them.

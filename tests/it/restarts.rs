@@ -2,7 +2,7 @@
 
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use kube::client::ClientBuilder;
@@ -26,7 +26,7 @@ use crate::support::process::OperatorProcess;
 use crate::support::proxy::Proxy;
 
 /// The grace period that Kubernetes gives a pod by default.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(30);
 
 fn state(status: &OrchestrationStatus) -> &str {
     status.state.as_deref().unwrap_or_default()
@@ -274,4 +274,33 @@ async fn a_shutdown_does_not_wait_for_a_server_that_does_not_answer() {
     operator.await.unwrap();
     println!("a shutdown beside a stalled call: {:?} of paused time", began.elapsed());
     assert!(began.elapsed() < GRACE);
+}
+
+/// A list that takes its time, when there is much that waits for it.
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_the_first_list_of_activity_types_go_on_when_it_is_there() {
+    let server = Server::default();
+    server.delay("activitydefinitions", Duration::from_secs(5));
+    let ours = "/apis/orchestrator.dev/v1alpha1/namespaces/waiting";
+    let put = |resource: &str, mut object: Value| {
+        object["metadata"]["namespace"] = json!("waiting");
+        server.put(&format!("{ours}/{resource}/{}", object["metadata"]["name"].as_str().unwrap()), object);
+    };
+    put("activitydefinitions", activity_definition("step"));
+    let names: Vec<String> = (0..10).map(|number| format!("number-{number}")).collect();
+    for name in &names {
+        put("orchestrationdefinitions", fan_out(name, 1));
+        put("orchestrations", orchestration(name, name, json!({})));
+    }
+    let client = ClientBuilder::new(server.clone(), "waiting").build();
+    let settings = Settings { scope: Scope::Namespace("waiting".to_owned()), ..Settings::default() };
+    let (shutdown, receiver) = watch::channel(false);
+    let clock = Arc::new(PausedClock::default());
+    let operator = tokio::spawn(orchestrator::app::run(client, clock, settings, receiver));
+    for name in &names {
+        let job = format!("/apis/batch/v1/namespaces/waiting/jobs/{name}-");
+        server.until(|server| server.paths(&job).pop()).await;
+    }
+    shutdown.send_replace(true);
+    operator.await.unwrap();
 }

@@ -33,6 +33,8 @@ struct State {
     objects: BTreeMap<String, Value>,
     /// Every change: version, path, and the line of a watch.
     changes: Vec<(u64, String, String)>,
+    /// How long lists of a resource take.
+    delays: BTreeMap<String, Duration>,
 }
 
 impl Default for Server {
@@ -65,6 +67,11 @@ impl Server {
         state.changes.push((version, path.to_owned(), line));
         self.version.send_replace(version);
         object
+    }
+
+    /// Lets lists of a resource take so long.
+    pub fn delay(&self, resource: &str, time: Duration) {
+        self.state.lock().unwrap().delays.insert(resource.to_owned(), time);
     }
 
     /// The object at a path.
@@ -110,7 +117,12 @@ impl Server {
             Method::GET => match self.get(&path) {
                 Some(object) => respond(200, &object),
                 None if is_object(&path) => refuse(404, "NotFound"),
-                None => self.list(&path),
+                None => {
+                    let resource = path.rsplit('/').next().unwrap_or_default();
+                    let delay = self.state.lock().unwrap().delays.get(resource).copied();
+                    tokio::time::sleep(delay.unwrap_or_default()).await;
+                    self.list(&path)
+                }
             },
             Method::POST if query.contains_key("dryRun") => respond(201, &sent()),
             Method::POST => {

@@ -29,23 +29,36 @@ pub(super) async fn accept(
     current: &Arc<Orchestration>,
 ) -> Result<Next, Error> {
     let namespace = current.namespace().unwrap_or_default();
-    let type_ = current.spec.type_.as_str();
-    // One quorum read: a definition and a run that are applied together arrive on separate watches.
-    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
-    let found = bounded(api.get_opt(type_)).await;
-    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    let found = definition(context, current).await?;
     let now = context.clock.now();
-    let decision = match found.map(|found| usable(context, found)) {
+    let decision = match found {
         None => acceptance::decide(current, &Definition::NotFound, now),
         Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
         Some(Ok(None)) => acceptance::decide(current, &Definition::Inactive, now),
         Some(Ok(Some(resolved))) => {
-            let (compiled, revision) = (resolved.compiled.clone(), resolved.name.clone());
-            context.revisions.store(&namespace, type_, resolved).await?;
-            acceptance::decide(current, &Definition::Ready { revision: &revision, compiled: &compiled }, now)
+            match context.revisions.store(&namespace, &current.spec.type_, resolved).await? {
+                Err(why) => acceptance::decide(current, &Definition::NotReady(why), now),
+                Ok(pinned) => {
+                    let ready = Definition::Ready { revision: &pinned.name, compiled: &pinned.compiled };
+                    acceptance::decide(current, &ready, now)
+                }
+            }
         }
     };
     settle(context, run, current, decision).await
+}
+
+/// The definition of an Orchestration: nothing if there is none, else what [`usable`] makes of it. One quorum read: a
+/// definition and a run that are applied together arrive on separate watches.
+pub(super) async fn definition(
+    context: &Context,
+    current: &Orchestration,
+) -> Result<Option<Result<Option<Resolved>, String>>, Error> {
+    let namespace = current.namespace().unwrap_or_default();
+    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
+    let found = bounded(api.get_opt(&current.spec.type_)).await;
+    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    Ok(found.map(|found| usable(context, found)))
 }
 
 /// The definition, if it is ready and the caches show the same of it as its own status; nothing if it is not active.
@@ -68,17 +81,6 @@ fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<
         return Err(not_seen());
     }
     Ok(Some(resolved))
-}
-
-/// The revision is gone or of another version: nothing can be done, but the Orchestration still ends.
-pub(super) async fn unpinned(
-    context: &Context,
-    run: &mut Run,
-    current: &Arc<Orchestration>,
-    why: String,
-) -> Result<Next, Error> {
-    let decision = acceptance::decide(current, &Definition::NotReady(why), context.clock.now());
-    settle(context, run, current, decision).await
 }
 
 async fn settle(

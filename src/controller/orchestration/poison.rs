@@ -2,6 +2,8 @@
 //!
 //! Responsible for: telling their owners, once. Must never: touch anything but the status.
 
+use std::time::Duration;
+
 use kube::Resource;
 use kube::runtime::controller::Action;
 use serde_json::json;
@@ -14,6 +16,9 @@ use crate::api::Orchestration;
 use crate::engine::acceptance::INPUT_TOO_DEEP;
 use crate::engine::condition::{self, Statement};
 
+/// When an object that could not be read is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// An object that cannot be read. It is told once; one that no version could read has failed.
 pub(super) async fn tell(
     guarded: &Guarded<Orchestration>,
@@ -22,7 +27,9 @@ pub(super) async fn tell(
 ) -> Result<Action, Error> {
     let generation = guarded.meta().generation;
     if unreadable.observed_generation == generation {
-        return Ok(Action::await_change());
+        // Its status may be mended, and that wakes nobody.
+        let is_settled = unreadable.is_finished || unreadable.too_deep;
+        return Ok(if is_settled { Action::await_change() } else { Action::requeue(LOOK_AGAIN) });
     }
     if unreadable.is_finished {
         // Its status is immutable; an edit of what may be edited is seen all the same.
@@ -58,5 +65,5 @@ pub(super) async fn tell(
     }
     write::<Orchestration>(&context.client.0, guarded, json!({ "status": status })).await?;
     context.reporter.refused(guarded, reason, &message).await;
-    Ok(Action::await_change())
+    Ok(if unreadable.too_deep { Action::await_change() } else { Action::requeue(LOOK_AGAIN) })
 }

@@ -13,8 +13,10 @@ use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::reconciles::{reconciles, start_counting};
 use crate::support::recording::Recording;
 
-const NAMESPACE: &str = "idle";
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// The server's only namespace.
+const NAMESPACE: &str = "idle";
 
 fn path(resource: &str, name: &str) -> String {
     let group = match resource {
