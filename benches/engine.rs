@@ -67,7 +67,7 @@ fn accepted(compiled: &Compiled) -> Orchestration {
         "spec": {"type": "t", "input": {}},
     }))
     .unwrap();
-    let ready = Definition::Ready { revision: "r", compiled, active: true };
+    let ready = Definition::Ready { revision: "r", compiled };
     orchestration.status =
         Some(decide(&orchestration, &ready, now()).update.apply(&OrchestrationStatus::default()));
     orchestration

@@ -6,8 +6,10 @@
 use std::future::Future;
 use std::time::Duration;
 
+use kube::client::ClientBuilder;
 use kube::core::Status;
 use kube::{Client, Config};
+use tower::timeout::TimeoutLayer;
 
 /// Longest that one call may take. The layer of the client that retries on its own could hold a call for minutes and
 /// replays creates; it is off.
@@ -27,7 +29,10 @@ pub enum Class {
 /// A client from the kubeconfig, or from the pod's ServiceAccount.
 pub async fn connect() -> Result<Client, kube::Error> {
     let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-    Client::try_from(prepare(config))
+    // The watches' own lists too: an answer that never begins must not hold them for ever. What follows the beginning
+    // of an answer is bounded by the read time-out.
+    let layer = TimeoutLayer::new(CALL_TIMEOUT);
+    Ok(ClientBuilder::try_from(prepare(config))?.with_layer(&layer).build())
 }
 
 /// The settings that every client of ours has.
@@ -36,6 +41,8 @@ pub fn prepare(mut config: Config) -> Config {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.write_timeout = Some(CALL_TIMEOUT);
+    // Longer than a watch that brings nothing.
+    config.read_timeout = Some(Duration::from_secs(300));
     config
 }
 

@@ -16,4 +16,5 @@ pub mod problem;
 pub mod revision;
 pub mod state;
 pub mod status;
+pub mod unpinned;
 pub mod value;

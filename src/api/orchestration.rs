@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::common::{Conditions, MAX_SECONDS, NAME_PATTERN, Object};
 use super::schema;
@@ -52,8 +53,8 @@ pub struct OrchestrationSpec {
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub type_: String,
 
-    /// The input, an object that activities read by path; at most 64 KiB of JSON. Immutable. Members that are null
-    /// count as absent.
+    /// The input, an object that activities read by path; at most 64 KiB of JSON, nested at most 32 levels deep.
+    /// Immutable. Members that are null count as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::open_object")]
     pub input: Option<Object>,
@@ -153,13 +154,13 @@ pub struct ActivityStatus {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
     /// When nothing but the start was missing any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub ready_time: Option<Time>,
     /// When the pod of the current attempt started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
     /// When the activity reached its final state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
     /// What the activity produced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +192,13 @@ pub enum ActivityState {
     /// A state that another version wrote. It is read as Pending: what really happened is observed again.
     #[serde(other)]
     Unknown,
+}
+
+/// A time, or nothing where somebody wrote what is none: the schema of an entry has no formats, so that a status write
+/// stays cheap, and one such text would make the whole object unreadable.
+fn time_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
+    let written = Option::<Value>::deserialize(deserializer)?;
+    Ok(written.and_then(|time| serde_json::from_value(time).ok()))
 }
 
 fn is_zero(number: &u32) -> bool {

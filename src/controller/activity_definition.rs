@@ -47,8 +47,7 @@ pub async fn reconcile(
             return Ok(Action::await_change());
         }
         Err(unreadable) => {
-            let message = format!("the object cannot be read: {}", unreadable.message);
-            (ActivityDefinitionStatus::default(), Verdict::bad("Unreadable", message))
+            (ActivityDefinitionStatus::default(), Verdict::bad("Unreadable", unreadable.to_string()))
         }
     };
     let generation = guarded.meta().generation;
@@ -69,8 +68,9 @@ pub async fn reconcile(
 
 async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
     let Some(job) = &definition.spec.job else {
-        let message = "without spec.job the work is sent to agents, and no message bus is configured";
-        return Verdict::bad("NoMessageBus", message.to_owned());
+        let message = "is required, because no message bus is configured to send the work to agents";
+        let problem = Problem::new(ProblemCode::NoMessageBus, "spec.job", message);
+        return Verdict::bad("NoMessageBus", problem.to_string());
     };
     let problems = template::check(job, context.settings.allow_host_access);
     if !problems.is_empty() {

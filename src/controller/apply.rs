@@ -4,11 +4,13 @@
 //! name. Must never: judge what it sees.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::error::Error;
@@ -30,6 +32,8 @@ use crate::provider::job::{Look, Start};
 /// What became of an effect: for a start, the activity and what to remember of it.
 type Done = Option<(usize, Issue)>;
 
+/// How long a stop is given before it is asked for again.
+const STOP_AGAIN: Duration = Duration::from_secs(10);
 /// Requests of one orchestration that are under way at the same time.
 const PARALLEL_REQUESTS: usize = 16;
 
@@ -88,7 +92,7 @@ pub async fn observe(
         let mut seen = context.jobs.observe(&look).await?;
         let is_unfinished =
             matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
-        if is_unfinished && run.stops.contains(&index) {
+        if is_unfinished && run.stops.get(&index).is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
             seen = Attempt::Stopping;
         }
         if seen != Attempt::Absent {
@@ -122,8 +126,9 @@ pub async fn apply(
         .collect();
     let done: Vec<Done> = stream::iter(acts).buffered(PARALLEL_REQUESTS).try_collect().await?;
     run.issues.extend(done.into_iter().flatten());
+    let asked = Instant::now();
     run.stops.extend(effects.iter().filter_map(|effect| match effect {
-        Effect::Stop { activity, .. } => Some(*activity),
+        Effect::Stop { activity, .. } => Some((*activity, asked)),
         Effect::Start { .. } => None,
     }));
     Ok(())

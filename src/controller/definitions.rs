@@ -44,7 +44,12 @@ impl Definitions {
     /// Not `Store::wait_until_ready`: in kube 5.0 all who wait share one receiver, which wakes only the last of them
     /// to be polled, and the others wait for ever.
     pub async fn wait_until_listed(&self) -> Result<(), Error> {
-        self.activities_listed.clone().wait_for(|listed| *listed).await.map(|_| ()).map_err(|_| Error::NotReady)
+        self.activities_listed
+            .clone()
+            .wait_for(|listed| *listed)
+            .await
+            .map(|_| ())
+            .map_err(|_| Error::NotReady)
     }
 
     /// What is known of an activity type in a namespace.
@@ -83,7 +88,7 @@ impl Definitions {
         let found = self.activities.get(&ObjectRef::new(type_).within(namespace))?;
         let object = match &found.content {
             Ok(object) => object,
-            Err(unreadable) => return Some(Err(unreadable.message.clone())),
+            Err(unreadable) => return Some(Err(format!("Unreadable: {unreadable}"))),
         };
         let status = object.status.clone().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
@@ -94,6 +99,6 @@ impl Definitions {
             return Some(Ok(Versioned { generation, spec: object.spec.clone() }));
         }
         let ready = condition::find(&status.conditions, "Ready");
-        Some(Err(ready.map_or_else(String::new, |ready| format!("{}: {}", ready.reason, ready.message))))
+        Some(Err(ready.map_or_else(String::new, condition::explained)))
     }
 }

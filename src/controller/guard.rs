@@ -4,8 +4,9 @@
 //! parser goes, would make the typed list of its kind fail for every tenant. Must never: interpret an object.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -28,19 +29,63 @@ pub struct Unreadable {
     pub too_deep: bool,
     /// The generation that the status speaks of, if that much could be read.
     pub observed_generation: Option<i64>,
+    /// Whether the status says that it has finished.
+    pub is_finished: bool,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.too_deep {
+            formatter.write_str("the object is nested deeper than the 128 levels that can be read")
+        } else {
+            write!(formatter, "the object cannot be read: {}", self.message)
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct Shell<'a> {
-    metadata: ObjectMeta,
+    metadata: Metadata,
     #[serde(borrow, default)]
     status: Option<&'a RawValue>,
+}
+
+/// What we need of an object's metadata. Its managedFields repeat the nesting of the whole object: they are walked over
+/// without recursion, and not taken.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    owner_references: Option<Vec<OwnerReference>>,
+}
+
+impl From<Metadata> for ObjectMeta {
+    fn from(read: Metadata) -> Self {
+        Self {
+            name: read.name,
+            namespace: read.namespace,
+            uid: read.uid,
+            resource_version: read.resource_version,
+            generation: read.generation,
+            creation_timestamp: read.creation_timestamp,
+            deletion_timestamp: read.deletion_timestamp,
+            owner_references: read.owner_references,
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StatusShell {
     observed_generation: Option<i64>,
+    completion_time: Option<String>,
 }
 
 impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
@@ -48,8 +93,7 @@ impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
         // As text first: this step walks the nesting without recursion.
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let shell: Shell<'_> = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
-        let mut metadata = shell.metadata;
-        metadata.managed_fields = None;
+        let metadata = ObjectMeta::from(shell.metadata);
         let content = match serde_json::from_str::<K>(raw.get()) {
             Ok(mut object) => {
                 object.meta_mut().managed_fields = None;
@@ -62,7 +106,8 @@ impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Guarded<K> {
                 Err(Unreadable {
                     too_deep: message.contains("recursion limit"),
                     message,
-                    observed_generation: status.and_then(|status| status.observed_generation),
+                    observed_generation: status.as_ref().and_then(|status| status.observed_generation),
+                    is_finished: status.is_some_and(|status| status.completion_time.is_some()),
                 })
             }
         };
@@ -115,8 +160,24 @@ mod tests {
     }
 
     #[test]
+    fn managed_fields_as_deep_as_the_object_leave_the_others_readable() {
+        for depth in [130, 9000] {
+            let fields = format!("{}1{}", r#"{"f:a":"#.repeat(depth), "}".repeat(depth));
+            let text = format!(
+                r#"{{"apiVersion": "v1", "kind": "List", "metadata": {{}}, "items": [
+                    {{"metadata": {{"name": "bad", "managedFields": [{{"fieldsV1": {fields}}}]}}, "spec": {{"type": "t"}}}},
+                    {{"metadata": {{"name": "good"}}, "spec": {{"type": "t"}}}}]}}"#
+            );
+            let list: ObjectList<Guarded<Orchestration>> = serde_json::from_str(&text).unwrap();
+            assert_eq!(list.items[0].meta().name.as_deref(), Some("bad"));
+            assert!(list.items[0].content.as_ref().unwrap_err().too_deep);
+            assert!(list.items[1].content.is_ok());
+        }
+    }
+
+    #[test]
     fn a_poison_object_leaves_the_others_readable() {
-        for depth in [124, 3000, 9000] {
+        for depth in [126, 3000, 9000] {
             let input = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
             let items = list(&input).items;
             let bad = items[0].content.as_ref().unwrap_err();

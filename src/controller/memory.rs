@@ -3,14 +3,16 @@
 //! Responsible for: the last status that was written, and the starts that were asked for, per Orchestration. Must
 //! never: be needed for safety across a restart; the world is observed again then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::guard::Guarded;
+use crate::api::orchestration::{OrchestrationSpec, OrchestrationStatus};
 use crate::api::{Orchestration, OrchestrationDefinition};
 use crate::engine::observe::Outcome;
 
@@ -29,8 +31,8 @@ pub struct Run {
     pub last_write: Option<Instant>,
     /// What became of the starts that are not in a stored status yet, by activity index.
     pub issues: HashMap<usize, Issue>,
-    /// The activities whose stop was asked for; asking again changes nothing.
-    pub stops: HashSet<usize>,
+    /// When the stop of an activity was last asked for.
+    pub stops: HashMap<usize, Instant>,
 }
 
 /// Objects of other kinds as we last wrote them.
@@ -114,6 +116,29 @@ impl Memory {
 }
 
 impl Run {
+    /// Keeps of a finished Orchestration no more than that it has finished. No event follows that could make us forget
+    /// it, because our own writes wake nobody; and until the cache shows the end, it must not be carried on.
+    pub fn retire(&mut self, finished: &Orchestration) {
+        let ObjectMeta { name, namespace, uid, generation, resource_version, .. } = finished.metadata.clone();
+        let rest = Orchestration {
+            metadata: ObjectMeta {
+                name,
+                namespace,
+                uid,
+                generation,
+                resource_version,
+                ..ObjectMeta::default()
+            },
+            spec: OrchestrationSpec { input: None, ..finished.spec.clone() },
+            status: finished.status.as_ref().map(|status| OrchestrationStatus {
+                observed_generation: status.observed_generation,
+                completion_time: status.completion_time.clone(),
+                ..OrchestrationStatus::default()
+            }),
+        };
+        *self = Self { latest: Some(Arc::new(rest)), ..Self::default() };
+    }
+
     /// The newest version known: the cached one, or the one that we wrote last.
     #[must_use]
     pub fn newest(&self, cached: &Orchestration) -> Arc<Orchestration> {

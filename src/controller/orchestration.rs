@@ -28,12 +28,15 @@ use crate::engine::status::StatusUpdate;
 
 mod accepting;
 mod poison;
+mod unpinned;
 
 /// Shortest time between two status writes that nobody waits for. The Job controller takes about a second from the end
 /// of a pod to the end of its Job, so that start and end of a short activity travel together.
 const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 /// Rounds of one reconcile: a result is stored, and what it makes ready starts.
 const ROUNDS: usize = 8;
+/// Pause after the last round of a reconcile that has more to do, so that no mistake of ours becomes a hot loop.
+const PAUSE: Duration = Duration::from_millis(200);
 /// Longest time without a look at an unfinished Orchestration; a watch that fell silent is survived.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -65,7 +68,11 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
             Next::Wait(wait) => return Ok(Action::requeue(wait.min(LONGEST_WAIT))),
         }
     }
-    if is_told(&current) { Ok(Action::await_change()) } else { Ok(Action::requeue(Duration::ZERO)) }
+    if is_told(&current) {
+        run.retire(&current);
+        return Ok(Action::await_change());
+    }
+    Ok(Action::requeue(PAUSE))
 }
 
 /// Whether nothing is left to do or to say.
@@ -92,9 +99,9 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
     let Some(revision) = status.and_then(|status| status.revision.as_deref()) else {
         return accepting::accept(context, run, current).await;
     };
-    let pinned = match context.revisions.get(&namespace, revision).await? {
+    let pinned = match context.revisions.get(&namespace, &current.spec.type_, revision).await? {
         Ok(pinned) => pinned,
-        Err(why) => return accepting::unpinned(context, run, current, why).await,
+        Err(why) => return unpinned::carry_on(context, run, current, &why).await,
     };
     let now = context.clock.now();
     let observed = observe(context, current, &pinned, run, now).await?;

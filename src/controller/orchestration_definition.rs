@@ -51,8 +51,13 @@ pub async fn reconcile(
             return Ok(Action::await_change());
         }
         Err(unreadable) => {
-            let message = format!("the object cannot be read: {}", unreadable.message);
-            (OrchestrationDefinitionStatus::default(), stalled("Unreadable", message))
+            // What was said of an earlier version goes, though it cannot be read either.
+            let stale = OrchestrationDefinitionStatus {
+                revision: Some(String::new()),
+                tiers: vec![Vec::new()],
+                ..Default::default()
+            };
+            (stale, stalled("Unreadable", unreadable.to_string()))
         }
     };
     next.conditions =

@@ -3,21 +3,36 @@
 //! Responsible for: reasons from a closed list, notes within the limits. Must never: fail a reconcile, or drive
 //! logic; Events are lossy.
 
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1 as events;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Resource;
+use kube::api::{Api, PostParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter as Source};
-use kube::{Client, Resource};
+
+use super::context::ClientHandle;
 
 use crate::api::{Orchestration, labels};
 use crate::client::bounded;
+use crate::clock::Clock;
 use crate::engine::condition::cut;
 use crate::engine::definition::Compiled;
+use crate::engine::names::hash;
 use crate::engine::plan::Notice;
 
+/// Longest name of an object that leaves room for the suffix of an Event's name.
+const MAX_NAME: usize = 230;
 /// Most bytes of an Event's note.
 const MAX_NOTE: usize = 1024;
 
 /// Publishes Events.
 pub struct Reporter {
     recorder: Recorder,
+    client: ClientHandle,
+    clock: Arc<dyn Clock>,
+    instance: String,
 }
 
 impl std::fmt::Debug for Reporter {
@@ -29,8 +44,10 @@ impl std::fmt::Debug for Reporter {
 impl Reporter {
     /// A reporter under our name.
     #[must_use]
-    pub fn new(client: Client, instance: Option<String>) -> Self {
-        Self { recorder: Recorder::new(client, Source { controller: labels::MANAGER.to_owned(), instance }) }
+    pub fn new(client: ClientHandle, clock: Arc<dyn Clock>, instance: Option<String>) -> Self {
+        let source = Source { controller: labels::MANAGER.to_owned(), instance: instance.clone() };
+        let recorder = Recorder::new(client.0.clone(), source);
+        Self { recorder, client, clock, instance: instance.unwrap_or_else(|| labels::MANAGER.to_owned()) }
     }
 
     /// Tells what happened to an Orchestration.
@@ -73,22 +90,68 @@ impl Reporter {
     }
 
     /// Tells why an Orchestration was refused.
-    pub async fn refused(&self, orchestration: &Orchestration, reason: &str, message: &str) {
+    pub async fn refused(
+        &self,
+        orchestration: &impl Resource<DynamicType = ()>,
+        reason: &str,
+        message: &str,
+    ) {
         let (reason, message) = (reason.to_owned(), message.to_owned());
         self.publish(orchestration, EventType::Warning, reason, "Accept".to_owned(), message).await;
     }
 
     async fn publish(
         &self,
-        about: &Orchestration,
+        about: &impl Resource<DynamicType = ()>,
         type_: EventType,
         reason: String,
         action: String,
         note: String,
     ) {
-        let event = Event { type_, reason, note: Some(cut(note, MAX_NOTE)), action, secondary: None };
-        if let Err(error) = bounded(self.recorder.publish(&event, &about.object_ref(&()))).await {
-            tracing::debug!(%error, "cannot publish an Event");
+        let reference = about.object_ref(&());
+        let note = cut(note, MAX_NOTE);
+        let published = if reference.name.as_ref().is_some_and(|name| name.len() > MAX_NAME) {
+            self.publish_under_a_short_name(reference, type_, reason, action, note).await
+        } else {
+            let event = Event { type_, reason, note: Some(note), action, secondary: None };
+            bounded(self.recorder.publish(&event, &reference)).await
+        };
+        if let Err(error) = published {
+            tracing::warn!(%error, "cannot publish an Event");
         }
+    }
+
+    /// The recorder makes an Event's name of the object's and a suffix, and the server takes no more than 253 characters.
+    async fn publish_under_a_short_name(
+        &self,
+        reference: ObjectReference,
+        type_: EventType,
+        reason: String,
+        action: String,
+        note: String,
+    ) -> Result<(), kube::Error> {
+        let namespace = reference.namespace.clone().unwrap_or_default();
+        let name: String = reference.name.iter().flat_map(|name| name.chars()).take(MAX_NAME).collect();
+        let suffix = hash(&format!("{:?}/{reason}/{action}", reference.uid));
+        let event = events::Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{}.{suffix}", name.trim_end_matches(['.', '-']))),
+                ..ObjectMeta::default()
+            },
+            regarding: Some(reference),
+            type_: Some(match type_ {
+                EventType::Normal => "Normal".to_owned(),
+                EventType::Warning => "Warning".to_owned(),
+            }),
+            reason: Some(reason),
+            action: Some(action),
+            note: Some(note),
+            event_time: Some(MicroTime(self.clock.now())),
+            reporting_controller: Some(labels::MANAGER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            ..events::Event::default()
+        };
+        let api: Api<events::Event> = Api::namespaced(self.client.0.clone(), &namespace);
+        bounded(api.create(&PostParams::default(), &event)).await.map(|_| ())
     }
 }

@@ -17,59 +17,51 @@ use super::error::Error;
 use crate::api::labels;
 use crate::client::bounded;
 use crate::engine::names::hash;
+use crate::engine::problem::{self, Problem};
 use crate::engine::revision::{Pinned, Revision};
+use crate::provider::job::template;
 
 /// Most revisions that are kept compiled. More are read again when they are needed.
 const CACHED: usize = 512;
+
+/// A revision that can be run, or a sentence for people: it is gone, or is not what it should be.
+pub type Stored = Result<Arc<Pinned>, String>;
 
 /// Revisions by namespace and name.
 #[derive(Debug)]
 pub struct Revisions {
     client: ClientHandle,
+    allow_host_access: bool,
     pinned: Mutex<HashMap<(String, String), Arc<Pinned>>>,
 }
 
 impl Revisions {
     /// An empty cache.
     #[must_use]
-    pub fn new(client: ClientHandle) -> Self {
-        Self { client, pinned: Mutex::default() }
+    pub fn new(client: ClientHandle, allow_host_access: bool) -> Self {
+        Self { client, allow_host_access, pinned: Mutex::default() }
     }
 
-    /// Stores a revision, unless it is known to be stored.
+    /// Stores a revision, unless it is stored. The server itself is asked: somebody may have deleted it, and the
+    /// namespace may be another one of the same name.
     pub async fn store(
         &self,
         namespace: &str,
         definition: &str,
         resolved: Resolved,
-    ) -> Result<Arc<Pinned>, Error> {
-        if let Some(pinned) = self.cached(namespace, &resolved.name) {
-            return Ok(pinned);
-        }
-        let object = ControllerRevision {
-            metadata: ObjectMeta {
-                name: Some(resolved.name.clone()),
-                namespace: Some(namespace.to_owned()),
-                labels: Some(
-                    [labels::APP_NAME, labels::MANAGED_BY, labels::PART_OF]
-                        .iter()
-                        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                        .chain([(labels::DEFINITION_HASH.to_owned(), hash(definition))])
-                        .collect(),
-                ),
-                annotations: Some([(labels::DEFINITION.to_owned(), definition.to_owned())].into()),
-                ..ObjectMeta::default()
-            },
-            data: RawExtension(resolved.revision.to_data()),
-            revision: Some(resolved.revision.definition.generation),
-        };
-        let parameters =
-            PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
-        match bounded(self.api(namespace).create(&parameters, &object)).await {
-            Ok(_) => {}
-            // The name follows from the content, so that the one that exists is this one.
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(source) => return Err(Error::Write { what: "the ControllerRevision", source }),
+    ) -> Result<Stored, Error> {
+        let read = |source| Error::Read { what: "the ControllerRevision", source };
+        if let Some(stored) = bounded(self.api(namespace).get_opt(&resolved.name)).await.map_err(read)? {
+            if !holds(&stored, definition, &resolved.name) {
+                let name = &resolved.name;
+                return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
+            }
+        } else {
+            let parameters =
+                PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
+            bounded(self.api(namespace).create(&parameters, &object(namespace, definition, &resolved)))
+                .await
+                .map_err(|source| Error::Write { what: "the ControllerRevision", source })?;
         }
         let Resolved { compiled, revision, name } = resolved;
         let types = revision
@@ -77,24 +69,36 @@ impl Revisions {
             .into_iter()
             .map(|(type_, versioned)| (type_, versioned.spec))
             .collect();
-        Ok(self.keep(namespace, Pinned { name, compiled, types }))
+        Ok(Ok(self.keep(namespace, Pinned { name, compiled, types })))
     }
 
-    /// A stored revision; the error is a sentence for people if it is gone or cannot be read.
-    pub async fn get(&self, namespace: &str, name: &str) -> Result<Result<Arc<Pinned>, String>, Error> {
+    /// A stored revision of a definition.
+    pub async fn get(&self, namespace: &str, definition: &str, name: &str) -> Result<Stored, Error> {
         if let Some(pinned) = self.cached(namespace, name) {
             return Ok(Ok(pinned));
         }
         let stored = bounded(self.api(namespace).get_opt(name))
             .await
             .map_err(|source| Error::Read { what: "the ControllerRevision", source })?;
-        let Some(data) = stored.map(|stored| stored.data) else {
+        let Some(stored) = stored else {
             return Ok(Err(format!("the ControllerRevision \"{name}\" that it runs from is gone")));
         };
-        let pinned = Revision::from_data(data.0).and_then(|revision| revision.pin(name.to_owned()));
-        Ok(pinned
+        if !holds(&stored, definition, name) {
+            return Ok(Err(format!("the ControllerRevision \"{name}\" does not hold what its name says")));
+        }
+        let pinned = Revision::from_data(stored.data.0).and_then(|revision| revision.pin(name.to_owned()));
+        let allowed = pinned.and_then(|pinned| self.allowed(pinned));
+        Ok(allowed
             .map(|pinned| self.keep(namespace, pinned))
-            .map_err(|why| format!("the ControllerRevision \"{name}\" cannot be read: {why}")))
+            .map_err(|why| format!("the ControllerRevision \"{name}\" cannot be run: {why}")))
+    }
+
+    /// A revision comes back from where others may write: what no definition may have, it may not have either.
+    fn allowed(&self, pinned: Pinned) -> Result<Pinned, String> {
+        let jobs = pinned.types.values().filter_map(|type_| type_.job.as_ref());
+        let problems: Vec<Problem> =
+            jobs.flat_map(|job| template::check(job, self.allow_host_access)).collect();
+        if problems.is_empty() { Ok(pinned) } else { Err(problem::text(&problems)) }
     }
 
     fn cached(&self, namespace: &str, name: &str) -> Option<Arc<Pinned>> {
@@ -114,5 +118,27 @@ impl Revisions {
 
     fn api(&self, namespace: &str) -> Api<ControllerRevision> {
         Api::namespaced(self.client.0.clone(), namespace)
+    }
+}
+
+/// Whether a stored revision is the one of its name: the name follows from definition and content, so that nobody can
+/// put another content under it.
+fn holds(stored: &ControllerRevision, definition: &str, name: &str) -> bool {
+    Revision::from_data(stored.data.0.clone()).is_ok_and(|revision| revision.name(definition) == name)
+}
+
+fn object(namespace: &str, definition: &str, resolved: &Resolved) -> ControllerRevision {
+    let labels = [labels::APP_NAME, labels::MANAGED_BY, labels::PART_OF];
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    ControllerRevision {
+        metadata: ObjectMeta {
+            name: Some(resolved.name.clone()),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(labels.chain([(labels::DEFINITION_HASH.to_owned(), hash(definition))]).collect()),
+            annotations: Some([(labels::DEFINITION.to_owned(), definition.to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        data: RawExtension(resolved.revision.to_data()),
+        revision: Some(resolved.revision.definition.generation),
     }
 }

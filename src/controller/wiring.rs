@@ -57,8 +57,8 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let handle = ClientHandle(client.clone());
     let context = Arc::new(Context {
         client: handle.clone(),
+        reporter: Reporter::new(handle.clone(), Arc::clone(&clock), settings.instance.clone()),
         clock,
-        reporter: Reporter::new(client.clone(), settings.instance.clone()),
         jobs: Arc::new(JobProvider::new(client.clone())),
         definitions: Definitions {
             activities: activities.clone(),
@@ -66,7 +66,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
             activities_listed,
         },
         orchestrations: orchestrations.clone(),
-        revisions: Revisions::new(handle),
+        revisions: Revisions::new(handle, settings.allow_host_access),
         memory: Memory::default(),
         written: Written::default(),
         backoff: backoff::Backoff::default(),
@@ -150,17 +150,29 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
 
     // Each task of its own: a slow reconcile of one kind never holds up another kind's watch. None outlives this
     // future, however it ends.
-    let _watches: JoinSet<()> = [jobs, pods].into_iter().collect();
+    let mut watches: JoinSet<()> = [jobs, pods].into_iter().collect();
     let mut controllers: JoinSet<()> = [activities, definitions, orchestrations].into_iter().collect();
-    let ended = async { while controllers.join_next().await.is_some() {} };
     let mut stop = shutdown.clone();
     let overdue = async {
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(STOP_WITHIN).await;
     };
-    tokio::select! {
-        () = ended => {}
-        () = overdue => tracing::warn!("calls to the server are still under way, they are given up"),
+    tokio::pin!(overdue);
+    loop {
+        let ended = tokio::select! {
+            ended = controllers.join_next() => ended,
+            ended = watches.join_next() => ended,
+            () = &mut overdue => {
+                tracing::warn!("calls to the server are still under way, they are given up");
+                return;
+            }
+        };
+        let Some(ended) = ended else { return };
+        if !*shutdown.borrow() {
+            // Half an operator is worse than none: the process ends, and is started again.
+            tracing::error!(?ended, "a watch or a controller has ended by itself");
+            return;
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Store {
             let table = Table {
                 objects: table.objects.clone(),
                 log: table.log.clone(),
-                changed: watch::Sender::new(*table.changed.borrow()),
+                changed: Arc::default(),
                 ..*table
             };
             (storage.clone(), table)

@@ -8,8 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::condition::{self, Statement, stamp};
 use super::definition::Compiled;
 use super::status::{StatusUpdate, duration, summary};
+use super::value;
 use crate::api::orchestration::{ActivityStatus, Orchestration, OrchestrationStatus};
 use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
+
+/// Reason and message for an input that could not be handed on: what reads it there ends at a certain depth.
+pub const INPUT_TOO_DEEP: (&str, &str) =
+    ("InputTooDeep", "spec.input: is nested too deeply, at most 32 levels are allowed");
 
 /// What is known of the definition when an Orchestration asks for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,9 +25,9 @@ pub enum Definition<'a> {
         revision: &'a str,
         /// What is in it.
         compiled: &'a Compiled,
-        /// Whether it takes new Orchestrations.
-        active: bool,
     },
+    /// It takes no new Orchestrations, whether or not it could be run.
+    Inactive,
     /// It exists and cannot be used yet.
     NotReady(String),
     /// There is none of that name.
@@ -56,14 +61,19 @@ pub fn deadline(orchestration: &Orchestration, definition_seconds: i64) -> Times
 /// Decides whether an Orchestration is accepted.
 #[must_use]
 pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: Timestamp) -> Decision {
+    if orchestration.spec.input.as_ref().is_some_and(value::is_too_deep) {
+        return refuse(orchestration, INPUT_TOO_DEEP.0, INPUT_TOO_DEEP.1, now);
+    }
     let type_ = &orchestration.spec.type_;
     let deadline = deadline(orchestration, DEFAULT_ACTIVE_DEADLINE_SECONDS);
     let (reason, message) = match definition {
-        Definition::Ready { active: false, .. } => {
-            let message = format!("OrchestrationDefinition \"{type_}\" is not active");
+        Definition::Inactive => {
+            let message = format!(
+                "OrchestrationDefinition \"{type_}\" takes no new Orchestrations (its spec.active is false)"
+            );
             return refuse(orchestration, "DefinitionInactive", &message, now);
         }
-        Definition::Ready { revision, compiled, active: true } => {
+        Definition::Ready { revision, compiled } => {
             return accept(orchestration, revision, compiled, now);
         }
         Definition::NotReady(why) => {
@@ -169,6 +179,21 @@ mod tests {
         assert_eq!(deadline(&own, 3600), after(60));
         assert_eq!(deadline(&own, 30), after(30));
         assert_eq!(deadline(&orchestration(json!({"type": "t"})), 3600), after(3600));
+    }
+
+    #[test]
+    fn an_input_that_is_too_deep_never_waits_for_its_definition() {
+        let nested = (1..33).fold(json!({}), |inner, _| json!({"a": inner}));
+        let decision =
+            decide(&orchestration(json!({"type": "t", "input": nested})), &Definition::NotFound, after(0));
+        let succeeded = condition::find(&decision.update.summary.conditions, "Succeeded").unwrap();
+        assert_eq!((succeeded.status.as_str(), succeeded.reason.as_str()), ("False", "InputTooDeep"));
+        let decision = decide(
+            &orchestration(json!({"type": "t", "input": nested["a"]})),
+            &Definition::NotFound,
+            after(0),
+        );
+        assert!(decision.update.summary.completion_time.is_none());
     }
 
     #[test]

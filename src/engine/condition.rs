@@ -70,6 +70,14 @@ pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditio
     conditions.iter().find(|c| c.type_ == type_)
 }
 
+/// Why a condition is as it is, for people; the reason once, though most messages begin with it.
+#[must_use]
+pub fn explained(condition: &Condition) -> String {
+    let (reason, message) = (&condition.reason, &condition.message);
+    let repeats = message.strip_prefix(reason.as_str()).is_some_and(|rest| rest.starts_with(':'));
+    if repeats { message.clone() } else { format!("{reason}: {message}") }
+}
+
 /// A time as a status holds it: whole seconds, so that what is written equals what is read.
 #[must_use]
 pub fn stamp(time: Timestamp) -> Time {
@@ -110,6 +118,16 @@ mod tests {
         let third = say(&second, 30, None, "three");
         assert_eq!(third[0].last_transition_time, Time(at(30)));
         assert_eq!(third[0].status, "Unknown");
+    }
+
+    #[test]
+    fn the_reason_is_told_once() {
+        let told = |message: &str| {
+            explained(&state(&[], None, at(0), [Statement::new("Ready", None, "Because", message)])[0])
+        };
+        assert_eq!(told("of this"), "Because: of this");
+        assert_eq!(told("Because: spec: of this"), "Because: spec: of this");
+        assert_eq!(told("Becauses: of this"), "Because: Becauses: of this");
     }
 
     #[test]

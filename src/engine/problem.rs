@@ -25,6 +25,8 @@ pub enum ProblemCode {
     InvalidPath,
     /// More or longer than allowed.
     LimitExceeded,
+    /// The work is for agents, and there is no way to them.
+    NoMessageBus,
     /// The activity read is not an ancestor of the reader.
     NotAnAncestor,
     /// The name has a meaning of its own.

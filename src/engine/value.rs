@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 
 use crate::api::common::Object;
 
-/// Deepest nesting of outputs. The parser that reads a whole Orchestration back ends at 128 levels.
+/// Deepest nesting of inputs and outputs. The parser that reads a whole Orchestration back ends at 128 levels.
 const MAX_DEPTH: usize = 32;
 
 /// Reads outputs: a JSON object without null members; nothing at all is an object without members.
@@ -35,6 +35,12 @@ pub fn parse_outputs(text: &str) -> Result<Object, String> {
         Value::Object(_) => Err(format!("nested deeper than {MAX_DEPTH} levels")),
         other => Err(format!("line 1 column 1: {} instead of an object", kind(&other))),
     }
+}
+
+/// Whether an object is nested deeper than inputs and outputs may be.
+#[must_use]
+pub fn is_too_deep(object: &Object) -> bool {
+    depth(object.values()) > MAX_DEPTH
 }
 
 /// The object without members that are null, at any depth. Nulls that are elements of lists stay, since the others

@@ -2,7 +2,6 @@
 //!
 //! Responsible for: the whole message, as kubectl or a condition shows it. Must never: accept a message that only
 //! contains the right word.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod graph;
 mod missing;

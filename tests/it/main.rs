@@ -23,6 +23,7 @@ mod bad_input;
 mod counts;
 mod conformance;
 mod embedded_server;
+mod definitions;
 mod job_role;
 mod outcomes;
 mod rbac;

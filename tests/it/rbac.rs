@@ -3,6 +3,7 @@
 //! The other way round, every operator in every test is checked when it ends: it used nothing that is not granted.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
@@ -10,6 +11,8 @@ use kube::Client;
 use kube::api::{DeleteParams, PostParams};
 use kube::client::ClientBuilder;
 use orchestrator::api::Orchestration;
+use orchestrator::clock::SystemClock;
+use orchestrator::controller::context::ClientHandle;
 use orchestrator::controller::report::Reporter;
 use serde_json::json;
 
@@ -89,7 +92,7 @@ async fn repeated() -> BTreeSet<String> {
     let config = orchestrator::client::prepare(service_account_config().await);
     let client: Client = ClientBuilder::try_from(config).unwrap().with_layer(&requests).build();
     let about = namespace.create_as::<Orchestration>(orchestration("run", "none", json!({}))).await.unwrap();
-    let reporter = Reporter::new(client, None);
+    let reporter = Reporter::new(ClientHandle(client), Arc::new(SystemClock), None);
     for _ in 0..2 {
         reporter.refused(&about, "Again", "and again").await;
     }
@@ -106,7 +109,10 @@ async fn every_right_of_the_cluster_role_is_used() {
     let unused: Vec<&String> = granted.difference(&used).collect();
     let missing: Vec<&String> = used.difference(&granted).collect();
     println!("{} rights are granted and used", used.len());
-    assert!(unused.is_empty() && missing.is_empty(), "granted and never used: {unused:?}; missing: {missing:?}");
+    assert!(
+        unused.is_empty() && missing.is_empty(),
+        "granted and never used: {unused:?}; missing: {missing:?}"
+    );
     assert!(!used.iter().any(|right| right.contains("secrets")));
 }
 

@@ -1,20 +1,24 @@
 //! Restarts on the real control plane: whatever ends the operator, every activity runs exactly once.
 
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
+use kube::client::ClientBuilder;
 use kube::runtime::{WatchStreamExt, watcher};
 use orchestrator::api::Orchestration;
 use orchestrator::api::orchestration::{ActivityState, OrchestrationStatus};
+use orchestrator::config::{Scope, Settings};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::support::cluster::{PATIENCE, TestNamespace, cluster};
 use crate::support::fuse::Fuse;
-use crate::support::kubelet::{Act, Kubelet, Work, perform};
+use crate::support::held::Held;
+use crate::support::in_process::{PausedClock, Server};
+use crate::support::kubelet::{Act, Kubelet};
 use crate::support::ledger::{Ledger, What};
 use crate::support::objects::{activity_definition, chain, definition, fan_out, orchestration};
 use crate::support::operator::{Operator, service_account_config};
@@ -22,7 +26,7 @@ use crate::support::process::OperatorProcess;
 use crate::support::proxy::Proxy;
 
 /// The grace period that Kubernetes gives a pod by default.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(30);
 
 fn state(status: &OrchestrationStatus) -> &str {
     status.state.as_deref().unwrap_or_default()
@@ -66,16 +70,12 @@ fn guard_history(namespace: &TestNamespace) -> JoinHandle<()> {
 async fn a_process_that_is_killed_twice_in_a_fan_out_of_50_runs_everything_once() {
     let namespace = TestNamespace::new().await;
     let ledger = Ledger::start(&namespace).await;
-    let held: Arc<Mutex<Vec<Work>>> = Arc::default();
+    let held = Held::default();
     let _kubelet = Kubelet::start(&namespace, {
-        let held = Arc::clone(&held);
+        let held = held.clone();
         move |work| {
             let number: usize = work.activity.trim_start_matches("leaf-").parse().unwrap();
-            if number % 2 == 0 {
-                return Act::Succeed(String::new());
-            }
-            held.lock().unwrap().push(work.clone());
-            Act::Nothing
+            if number.is_multiple_of(2) { Act::Succeed(String::new()) } else { held.hold(work) }
         }
     });
     let first = OperatorProcess::start(&namespace).await;
@@ -100,10 +100,8 @@ async fn a_process_that_is_killed_twice_in_a_fan_out_of_50_runs_everything_once(
     second.kill().await;
 
     // The rest ends while nobody looks.
-    ledger.until(|_| held.lock().unwrap().len() == 25).await;
-    for work in held.lock().unwrap().clone() {
-        perform(&namespace.api::<Pod>(), &work.pod, &Act::Succeed(String::new())).await;
-    }
+    held.until(25).await;
+    held.release(&namespace, |_| Act::Succeed(String::new())).await;
     ledger.until(|ledger| ledger.count(What::JobEnded) == 50).await;
 
     let third = OperatorProcess::start(&namespace).await;
@@ -159,6 +157,7 @@ async fn sigterm_ends_an_idle_and_a_busy_process_in_time_and_the_next_one_goes_o
     namespace.create(activity_definition("step")).await;
     namespace.create(chain("chain", 2)).await;
     namespace.definition_ready("chain", "True", "Ready").await;
+    assert!(operator.log().contains("the controllers start") && !operator.log().contains('\u{1b}'));
     let began = Instant::now();
     assert_eq!(terminated(operator).await.code(), Some(0));
     println!("SIGTERM ends an idle process in {:?}", began.elapsed());
@@ -253,4 +252,55 @@ async fn connections_that_are_cut_lose_nothing() {
     assert!(!history.is_finished(), "history was rewritten");
     assert!(proxy.accepted() > before, "the connections of {} were cut", cluster().kubeconfig().display());
     drop(operator);
+}
+
+/// A server that takes a write and never answers: what is under way cannot end by itself.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_a_server_that_does_not_answer() {
+    let server = Server::default();
+    let fuse = Fuse::at_write(1);
+    let client = ClientBuilder::new(server.clone(), "stalled").with_layer(&fuse).build();
+    let settings = Settings { scope: Scope::Namespace("stalled".to_owned()), ..Settings::default() };
+    let (shutdown, receiver) = watch::channel(false);
+    let clock = Arc::new(PausedClock::default());
+    let operator = tokio::spawn(orchestrator::app::run(client, clock, settings, receiver));
+    let path = "/apis/orchestrator.dev/v1alpha1/namespaces/stalled/activitydefinitions/step";
+    let mut step = activity_definition("step");
+    step["metadata"]["namespace"] = json!("stalled");
+    server.put(path, step);
+    fuse.blown().await;
+    let began = tokio::time::Instant::now();
+    shutdown.send_replace(true);
+    operator.await.unwrap();
+    println!("a shutdown beside a stalled call: {:?} of paused time", began.elapsed());
+    assert!(began.elapsed() < GRACE);
+}
+
+/// A list that takes its time, when there is much that waits for it.
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_the_first_list_of_activity_types_go_on_when_it_is_there() {
+    let server = Server::default();
+    server.delay("activitydefinitions", Duration::from_secs(5));
+    let ours = "/apis/orchestrator.dev/v1alpha1/namespaces/waiting";
+    let put = |resource: &str, mut object: Value| {
+        object["metadata"]["namespace"] = json!("waiting");
+        server.put(&format!("{ours}/{resource}/{}", object["metadata"]["name"].as_str().unwrap()), object);
+    };
+    put("activitydefinitions", activity_definition("step"));
+    let names: Vec<String> = (0..10).map(|number| format!("number-{number}")).collect();
+    for name in &names {
+        put("orchestrationdefinitions", fan_out(name, 1));
+        put("orchestrations", orchestration(name, name, json!({})));
+    }
+    let client = ClientBuilder::new(server.clone(), "waiting").build();
+    let settings = Settings { scope: Scope::Namespace("waiting".to_owned()), ..Settings::default() };
+    let (shutdown, receiver) = watch::channel(false);
+    let clock = Arc::new(PausedClock::default());
+    let operator = tokio::spawn(orchestrator::app::run(client, clock, settings, receiver));
+    for name in &names {
+        let job = format!("/apis/batch/v1/namespaces/waiting/jobs/{name}-");
+        server.until(|server| server.paths(&job).pop()).await;
+    }
+    shutdown.send_replace(true);
+    operator.await.unwrap();
 }

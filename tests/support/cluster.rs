@@ -141,7 +141,7 @@ impl TestNamespace {
         match object["kind"].as_str() {
             Some("ActivityDefinition") => drop(self.create_as::<ActivityDefinition>(object).await.unwrap()),
             Some("OrchestrationDefinition") => {
-                drop(self.create_as::<OrchestrationDefinition>(object).await.unwrap())
+                drop(self.create_as::<OrchestrationDefinition>(object).await.unwrap());
             }
             Some("Orchestration") => drop(self.create_as::<Orchestration>(object).await.unwrap()),
             other => panic!("not one of our kinds: {other:?}"),

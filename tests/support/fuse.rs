@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tower::{Layer, Service};
 
@@ -21,7 +21,7 @@ pub struct Fuse {
 }
 
 impl Fuse {
-    /// A fuse that blows at this write; dry runs do not count.
+    /// A fuse that blows at this write. Dry runs do not count; what is under way with it is done too.
     pub fn at_write(number: i64) -> Self {
         Self { left: Arc::new(AtomicI64::new(number)), blown: Arc::new(watch::Sender::new(false)) }
     }
@@ -75,15 +75,17 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let query = request.uri().query().unwrap_or_default();
         let writes = request.method() != Method::GET && !query.contains("dryRun");
-        let left = if writes { self.fuse.left.fetch_sub(1, Ordering::SeqCst) } else { i64::MAX };
-        if self.fuse.is_blown() || left < 1 {
+        if self.fuse.is_blown() {
             return pending().boxed();
         }
         let fuse = self.fuse.clone();
         let answer = self.inner.call(request);
         async move {
             let answer = answer.await;
-            if left == 1 {
+            // What is there already changes nothing, and does not count.
+            let changes =
+                writes && answer.as_ref().is_ok_and(|answer| answer.status() != StatusCode::CONFLICT);
+            if changes && fuse.left.fetch_sub(1, Ordering::SeqCst) == 1 {
                 fuse.blown.send_replace(true);
             }
             if fuse.is_blown() { pending().await } else { answer }

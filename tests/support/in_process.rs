@@ -32,7 +32,9 @@ struct State {
     /// Objects by path.
     objects: BTreeMap<String, Value>,
     /// Every change: version, path, and the line of a watch.
-    changes: Vec<(u64, String, Value)>,
+    changes: Vec<(u64, String, String)>,
+    /// How long lists of a resource take.
+    delays: BTreeMap<String, Duration>,
 }
 
 impl Default for Server {
@@ -58,11 +60,18 @@ impl Server {
                 metadata[key] = value;
             }
         }
-        let line = json!({"type": if old.is_some() { "MODIFIED" } else { "ADDED" }, "object": object});
+        // The type comes first, as it does from the real server: readers of raw text rely on it.
+        let type_ = if old.is_some() { "MODIFIED" } else { "ADDED" };
+        let line = format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n");
         state.objects.insert(path.to_owned(), object.clone());
         state.changes.push((version, path.to_owned(), line));
         self.version.send_replace(version);
         object
+    }
+
+    /// Lets lists of a resource take so long.
+    pub fn delay(&self, resource: &str, time: Duration) {
+        self.state.lock().unwrap().delays.insert(resource.to_owned(), time);
     }
 
     /// The object at a path.
@@ -108,13 +117,22 @@ impl Server {
             Method::GET => match self.get(&path) {
                 Some(object) => respond(200, &object),
                 None if is_object(&path) => refuse(404, "NotFound"),
-                None => self.list(&path),
+                None => {
+                    let resource = path.rsplit('/').next().unwrap_or_default();
+                    let delay = self.state.lock().unwrap().delays.get(resource).copied();
+                    tokio::time::sleep(delay.unwrap_or_default()).await;
+                    self.list(&path)
+                }
             },
             Method::POST if query.contains_key("dryRun") => respond(201, &sent()),
             Method::POST => {
                 let object = sent();
                 let at = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
-                if self.get(&at).is_some() { refuse(409, "AlreadyExists") } else { respond(201, &self.put(&at, object)) }
+                if self.get(&at).is_some() {
+                    refuse(409, "AlreadyExists")
+                } else {
+                    respond(201, &self.put(&at, object))
+                }
             }
             Method::PATCH => {
                 let at = path.strip_suffix("/status").unwrap_or(&path);
@@ -134,8 +152,12 @@ impl Server {
     fn list(&self, collection: &str) -> Response<Body> {
         let state = self.state.lock().unwrap();
         let begin = format!("{collection}/");
-        let items: Vec<&Value> =
-            state.objects.iter().filter(|(path, _)| path.starts_with(&begin)).map(|(_, object)| object).collect();
+        let items: Vec<&Value> = state
+            .objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(&begin))
+            .map(|(_, object)| object)
+            .collect();
         let metadata = json!({"resourceVersion": self.version.borrow().to_string()});
         respond(200, &json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
     }
@@ -151,8 +173,9 @@ impl Server {
             loop {
                 let lines: String = {
                     let state = self.state.lock().unwrap();
-                    let news = state.changes.iter().filter(|(at, path, _)| *at > since && path.starts_with(&begin));
-                    news.map(|(_, _, line)| format!("{line}\n")).collect()
+                    let news =
+                        state.changes.iter().filter(|(at, path, _)| *at > since && path.starts_with(&begin));
+                    news.map(|(_, _, line)| line.as_str()).collect()
                 };
                 if !lines.is_empty() {
                     return lines;

@@ -55,7 +55,8 @@ impl Witness {
     /// Fails if an invariant was broken. `created` is how many Jobs the operator has made.
     pub async fn check(mut self, namespace: &TestNamespace, requests: &Recording, created: usize) {
         let complete = self.seen.wait_for(|seen| seen.len() >= created);
-        let seen = tokio::time::timeout(PATIENCE, complete).await.expect("every Job is seen").unwrap().clone();
+        let seen =
+            tokio::time::timeout(PATIENCE, complete).await.expect("every Job is seen").unwrap().clone();
         self.task.abort();
         one_job_per_attempt(&seen);
         for job in seen.values() {
@@ -73,7 +74,8 @@ fn one_job_per_attempt(seen: &Seen) {
     let mut attempts: BTreeMap<[String; 3], BTreeSet<&str>> = BTreeMap::new();
     for (uid, job) in seen {
         let label = |key: &str| job.labels().get(key).cloned().unwrap_or_default();
-        let key = ["orchestration-uid", "activity", "attempt"].map(|key| label(&format!("orchestrator.dev/{key}")));
+        let key =
+            ["orchestration-uid", "activity", "attempt"].map(|key| label(&format!("orchestrator.dev/{key}")));
         assert!(key.iter().all(|part| !part.is_empty()), "{} does not say what it is", job.name_any());
         attempts.entry(key).or_default().insert(uid);
     }
@@ -96,14 +98,14 @@ fn has_one_owner(job: &Job) {
 fn only_allowed_writes(requests: &Recording) {
     for one in requests.all().iter().filter(|one| one.method != "GET") {
         let parts: Vec<&str> = one.path.split('/').collect();
-        let allowed = match (one.method.as_str(), parts.as_slice()) {
+        let allowed = matches!(
+            (one.method.as_str(), parts.as_slice()),
             ("POST", ["", "apis", "batch", "v1", "namespaces", _, "jobs"])
-            | ("PATCH", ["", "apis", "batch", "v1", "namespaces", _, "jobs", _])
-            | ("POST", ["", "apis", "apps", "v1", "namespaces", _, "controllerrevisions"])
-            | ("POST" | "PATCH", ["", "apis", "events.k8s.io", "v1", "namespaces", _, "events", ..])
-            | ("PATCH", ["", "apis", "orchestrator.dev", "v1alpha1", "namespaces", _, _, _, "status"]) => true,
-            _ => false,
-        };
+                | ("PATCH", ["", "apis", "batch", "v1", "namespaces", _, "jobs", _])
+                | ("POST", ["", "apis", "apps", "v1", "namespaces", _, "controllerrevisions"])
+                | ("POST" | "PATCH", ["", "apis", "events.k8s.io", "v1", "namespaces", _, "events", ..])
+                | ("PATCH", ["", "apis", "orchestrator.dev", "v1alpha1", "namespaces", _, _, _, "status"])
+        );
         assert!(allowed, "the operator may not ask for {one:?}");
         // A quota refuses a POST in the same way.
         assert!(one.method == "POST" || one.status != 403, "the operator has no right to {one:?}");
@@ -113,7 +115,10 @@ fn only_allowed_writes(requests: &Recording) {
 /// Of a user's object the operator has written nothing but the status.
 async fn untouched<K>(namespace: &TestNamespace)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + std::fmt::Debug,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
 {
     for object in namespace.api::<K>().list(&ListParams::default()).await.unwrap() {
         let entries = object.meta().managed_fields.clone().unwrap_or_default();

@@ -55,11 +55,8 @@ impl Ledger {
         let length = Arc::new(watch::Sender::new(0));
         let ready = Arc::new(watch::Sender::new(0));
         let mut watches = JoinSet::new();
-        let book = || Book {
-            entries: Arc::clone(&entries),
-            length: Arc::clone(&length),
-            ready: Arc::clone(&ready),
-        };
+        let book =
+            || Book { entries: Arc::clone(&entries), length: Arc::clone(&length), ready: Arc::clone(&ready) };
         watches.spawn(keep(namespace.api::<Job>(), of_job, book()));
         watches.spawn(keep(namespace.api::<Pod>(), |_| vec![What::PodMade], book()));
         ready.subscribe().wait_for(|lists| *lists == 2).await.unwrap();

@@ -81,7 +81,8 @@ impl Drop for OperatorProcess {
 
 /// A kubeconfig of the operator's ServiceAccount.
 async fn kubeconfig() -> String {
-    let mut kubeconfig = serde_json::to_value(Kubeconfig::read_from(cluster().kubeconfig()).unwrap()).unwrap();
+    let mut kubeconfig =
+        serde_json::to_value(Kubeconfig::read_from(cluster().kubeconfig()).unwrap()).unwrap();
     for user in kubeconfig["users"].as_array_mut().unwrap() {
         user["user"] = json!({"token": service_account_token().await});
     }

@@ -180,8 +180,7 @@ impl Scene {
         let about = format!("involvedObject.kind=Orchestration,involvedObject.name={RUN}");
         let config = watcher::Config::default().fields(&about);
         first(self.namespace.api(), config, |event: &Event| event.reason.as_deref() == Some(last)).await;
-        let found =
-            self.namespace.api::<Event>().list(&ListParams::default().fields(&about)).await.unwrap();
+        let found = self.namespace.api::<Event>().list(&ListParams::default().fields(&about)).await.unwrap();
         let text = |text: Option<String>| text.unwrap_or_default();
         found.items.into_iter().map(|one| (text(one.type_), text(one.reason), text(one.message))).collect()
     }

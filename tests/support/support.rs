@@ -3,9 +3,10 @@
 //! Responsible for: making a test read like the fact it proves. Must never: know a single fact.
 
 pub mod cluster;
-pub mod invariants;
 pub mod fuse;
+pub mod held;
 pub mod in_process;
+pub mod invariants;
 pub mod kubelet;
 pub mod ledger;
 pub mod objects;
@@ -14,7 +15,7 @@ pub mod process;
 pub mod proxy;
 pub mod reconciles;
 pub mod recording;
-pub mod scene;
 pub mod rights;
+pub mod scene;
 pub mod simulated;
 pub mod told;

@@ -45,8 +45,7 @@ pub fn says(object: &impl Told, type_: &str) -> String {
 
 /// What `kubectl create` says to these documents, a line each, without what stands before every message.
 pub fn kubectl_create(namespace: &TestNamespace, documents: &[String]) -> Vec<String> {
-    let (_, printed) =
-        cluster().kubectl_on(&documents.join("\n---\n"), &["-n", &namespace.name, "create"]);
+    let (_, printed) = cluster().kubectl_on(&documents.join("\n---\n"), &["-n", &namespace.name, "create"]);
     let told = |line: &str| match line.split_once("when creating \"STDIN\": ") {
         Some((_, message)) => message.to_owned(),
         None => line.to_owned(),

@@ -29,33 +29,44 @@ pub(super) async fn accept(
     current: &Arc<Orchestration>,
 ) -> Result<Next, Error> {
     let namespace = current.namespace().unwrap_or_default();
-    let type_ = current.spec.type_.as_str();
-    // One quorum read: a definition and a run that are applied together arrive on separate watches.
-    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
-    let found = bounded(api.get_opt(type_)).await;
-    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    let found = definition(context, current).await?;
     let now = context.clock.now();
-    let decision = match found.map(|found| usable(context, found)) {
+    let decision = match found {
         None => acceptance::decide(current, &Definition::NotFound, now),
         Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
-        Some(Ok((active, resolved))) => {
-            let (compiled, revision) = (resolved.compiled.clone(), resolved.name.clone());
-            if active {
-                context.revisions.store(&namespace, type_, resolved).await?;
+        Some(Ok(None)) => acceptance::decide(current, &Definition::Inactive, now),
+        Some(Ok(Some(resolved))) => {
+            match context.revisions.store(&namespace, &current.spec.type_, resolved).await? {
+                Err(why) => acceptance::decide(current, &Definition::NotReady(why), now),
+                Ok(pinned) => {
+                    let ready = Definition::Ready { revision: &pinned.name, compiled: &pinned.compiled };
+                    acceptance::decide(current, &ready, now)
+                }
             }
-            acceptance::decide(
-                current,
-                &Definition::Ready { revision: &revision, compiled: &compiled, active },
-                now,
-            )
         }
     };
     settle(context, run, current, decision).await
 }
 
-/// The definition, if it is ready and the caches show the same of it as its own status.
-fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<(bool, Resolved), String> {
-    let definition = found.content.map_err(|unreadable| unreadable.message)?;
+/// The definition of an Orchestration: nothing if there is none, else what [`usable`] makes of it. One quorum read: a
+/// definition and a run that are applied together arrive on separate watches.
+pub(super) async fn definition(
+    context: &Context,
+    current: &Orchestration,
+) -> Result<Option<Result<Option<Resolved>, String>>, Error> {
+    let namespace = current.namespace().unwrap_or_default();
+    let api: Api<Guarded<OrchestrationDefinition>> = Api::namespaced(context.client.0.clone(), &namespace);
+    let found = bounded(api.get_opt(&current.spec.type_)).await;
+    let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    Ok(found.map(|found| usable(context, found)))
+}
+
+/// The definition, if it is ready and the caches show the same of it as its own status; nothing if it is not active.
+fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<Option<Resolved>, String> {
+    let definition = found.content.map_err(|unreadable| format!("Unreadable: {unreadable}"))?;
+    if !definition.spec.active {
+        return Ok(None);
+    }
     let status = definition.status.clone().unwrap_or_default();
     let not_seen = || "its newest version has not been checked yet".to_owned();
     if status.observed_generation != definition.metadata.generation {
@@ -63,24 +74,13 @@ fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<
     }
     if !condition::is_true(&status.conditions, "Ready") {
         let ready = condition::find(&status.conditions, "Ready");
-        return Err(ready.map_or_else(not_seen, |ready| format!("{}: {}", ready.reason, ready.message)));
+        return Err(ready.map_or_else(not_seen, condition::explained));
     }
     let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
     if status.revision.as_deref() != Some(resolved.name.as_str()) {
         return Err(not_seen());
     }
-    Ok((definition.spec.active, resolved))
-}
-
-/// The revision is gone or of another version: nothing can be done, but the Orchestration still ends.
-pub(super) async fn unpinned(
-    context: &Context,
-    run: &mut Run,
-    current: &Arc<Orchestration>,
-    why: String,
-) -> Result<Next, Error> {
-    let decision = acceptance::decide(current, &Definition::NotReady(why), context.clock.now());
-    settle(context, run, current, decision).await
+    Ok(Some(resolved))
 }
 
 async fn settle(
@@ -99,7 +99,7 @@ async fn settle(
         return Ok(Next::Again(newer));
     }
     if let Some(stalled) = condition::find(&decision.update.summary.conditions, "Stalled") {
-        context.reporter.refused(&newer, &stalled.reason, &stalled.message).await;
+        context.reporter.refused(newer.as_ref(), &stalled.reason, &stalled.message).await;
     }
     Ok(if is_told(&newer) { Next::Again(newer) } else { Next::Wait(wait) })
 }

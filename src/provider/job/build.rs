@@ -71,7 +71,7 @@ pub fn build(request: &JobRequest<'_>) -> Value {
 /// there is none.
 #[must_use]
 pub fn dry_run(template: &JobTemplate, namespace: &str, name: &str) -> Value {
-    unowned(&JobRequest {
+    let mut job = unowned(&JobRequest {
         namespace,
         orchestration: name,
         uid: NO_UID,
@@ -84,7 +84,26 @@ pub fn dry_run(template: &JobTemplate, namespace: &str, name: &str) -> Value {
         deadline: Timestamp::UNIX_EPOCH,
         inputs: &Object::new(),
         template,
-    })
+    });
+    number_as_written(&mut job, template);
+    job
+}
+
+/// Moves the template's variables before ours: the server's words number them, and their author counts from the first.
+fn number_as_written(job: &mut Value, template: &JobTemplate) {
+    for field in ["initContainers", "containers"] {
+        let written =
+            template.template.get("spec").and_then(|spec| spec.get(field)).and_then(Value::as_array);
+        let made = job.pointer_mut(&format!("/spec/template/spec/{field}")).and_then(Value::as_array_mut);
+        for (made, written) in made.into_iter().flatten().zip(written.into_iter().flatten()) {
+            let theirs = written.get("env").and_then(Value::as_array).map_or(0, Vec::len);
+            if let Some(all) = made.get_mut("env").and_then(Value::as_array_mut)
+                && theirs <= all.len()
+            {
+                all.rotate_right(theirs);
+            }
+        }
+    }
 }
 
 fn unowned(request: &JobRequest<'_>) -> Value {

@@ -44,7 +44,7 @@ impl Checker {
 
     fn forbidden(&mut self, path: String) {
         if !self.allow_host_access {
-            let message = "reaches into the node; this operator was not started with leave for that";
+            let message = "must not be set: it reaches into the node, and the operator runs without --allow-host-access";
             self.problems.push(Problem::new(ProblemCode::ForbiddenPodField, path, message));
         }
     }
@@ -73,6 +73,13 @@ impl Checker {
         }
         self.containers(spec, CONTAINERS);
         self.containers(spec, EPHEMERAL_CONTAINERS);
+        if spec
+            .get("securityContext")
+            .and_then(|context| context.pointer("/windowsOptions/hostProcess"))
+            .is_some_and(|host| *host == Value::Bool(true))
+        {
+            self.forbidden(format!("{TEMPLATE}.spec.securityContext.windowsOptions.hostProcess"));
+        }
         for field in ["hostIPC", "hostNetwork", "hostPID"] {
             if spec.get(field) == Some(&Value::Bool(true)) {
                 self.forbidden(format!("{TEMPLATE}.spec.{field}"));
@@ -96,6 +103,9 @@ impl Checker {
             self.environment(container, &path);
             if container.pointer("/securityContext/privileged") == Some(&Value::Bool(true)) {
                 self.forbidden(format!("{path}.securityContext.privileged"));
+            }
+            if container.pointer("/securityContext/windowsOptions/hostProcess") == Some(&Value::Bool(true)) {
+                self.forbidden(format!("{path}.securityContext.windowsOptions.hostProcess"));
             }
             let own_path = container.get("terminationMessagePath").is_some_and(|value| !value.is_null());
             if field == CONTAINERS && index == 0 && own_path {

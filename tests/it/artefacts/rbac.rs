@@ -26,7 +26,6 @@ const RIGHTS: &[&str] = &[
     "events.k8s.io/events create",
     "events.k8s.io/events patch",
     // Our own kinds: read the spec, write the status.
-    "orchestrator.dev/activitydefinitions get",
     "orchestrator.dev/activitydefinitions list",
     "orchestrator.dev/activitydefinitions watch",
     "orchestrator.dev/activitydefinitions/status patch",

@@ -80,7 +80,7 @@ async fn a_mistake_in_a_source_is_told_with_its_place_and_a_way_out() {
         ),
         reads("c.x", "NotAnAncestor: AT: \"c\" may not read its own outputs"),
         case(
-            "activities: [{id: a, type: t, inputs: [{source: b.x, target: y}]}, {id: b, type: t, dependsOn: a}]",
+            "activities: [{id: a, type: t, inputs: [{source: b.x, target: z}]}, {id: b, type: t, dependsOn: a}]",
             "NotAnAncestor: spec.activities[0].inputs[0].source: \"a\" reads \"b\" but does not depend on it (add dependsOn: [b])",
         ),
         reads(
@@ -173,12 +173,22 @@ async fn a_boolean_where_a_name_was_meant_is_to_be_quoted() {
     let made = kubectl_create(
         &namespace,
         &[
-            yaml("OrchestrationDefinition", "unquoted", &activities("{id: c, type: t, dependsOn: y, inputs: [on]}")),
-            yaml("OrchestrationDefinition", "listed", &activities("{id: c, type: t, dependsOn: [\"y\", on, 12]}")),
+            yaml(
+                "OrchestrationDefinition",
+                "unquoted",
+                &activities("{id: c, type: t, dependsOn: y, inputs: [on]}"),
+            ),
+            yaml(
+                "OrchestrationDefinition",
+                "listed",
+                &activities("{id: c, type: t, dependsOn: [\"y\", on, 12]}"),
+            ),
             yaml(
                 "OrchestrationDefinition",
                 "quoted",
-                &activities("{id: c, type: t, dependsOn: ['y', \"on\"], inputs: [{source: y.saw, target: y}, 'on.saw']}"),
+                &activities(
+                    "{id: c, type: t, dependsOn: ['y', \"on\"], inputs: [{source: y.saw, target: \"y\"}, 'on.saw']}",
+                ),
             ),
         ],
     );
@@ -224,11 +234,13 @@ async fn a_type_that_is_itself_wrong_is_told_where_it_is_used() {
     namespace.create(definition("d", spec("activities: [{id: a, type: broken}, {id: b, type: x}]"))).await;
     let expected = "False ActivityNotReady: \
         ActivityNotReady: spec.activities[0].type: ActivityDefinition \"broken\" is not ready: InvalidJobTemplate: \
-        ForbiddenPodField: spec.job.template.spec.hostNetwork: reaches into the node; this operator was not started with leave for that; \
+        ForbiddenPodField: spec.job.template.spec.hostNetwork: must not be set: it reaches into the node, and the operator runs without --allow-host-access; \
         InvalidJobTemplate: spec.job.template.spec.restartPolicy: \"Always\" is not possible, only \"Never\": every new start is an attempt of its own\n\
         ActivityDefinitionNotFound: spec.activities[1].type: ActivityDefinition \"x\" not found in this namespace";
     let found = namespace
-        .until("d", |definition: &OrchestrationDefinition| says(definition, "Ready").contains("restartPolicy"))
+        .until("d", |definition: &OrchestrationDefinition| {
+            says(definition, "Ready").contains("restartPolicy")
+        })
         .await;
     assert_eq!(says(&found, "Ready"), expected);
     assert_eq!(says(&found, "Stalled"), "", "it heals when the type does");

@@ -60,6 +60,7 @@ async fn the_longest_names_run_and_names_that_begin_alike_are_kept_apart() {
         assert_eq!(job.labels()["orchestrator.dev/activity"], activity);
         whose.insert((orchestration, activity));
     }
-    let expected = [&run, &other_run].into_iter().flat_map(|run| ids.iter().map(|id| (run.clone(), id.clone())));
+    let expected =
+        [&run, &other_run].into_iter().flat_map(|run| ids.iter().map(|id| (run.clone(), id.clone())));
     assert_eq!(whose, expected.collect());
 }

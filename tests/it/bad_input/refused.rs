@@ -7,8 +7,11 @@ use crate::support::told::{kubectl_create, yaml};
 fn check(namespace: &TestNamespace, kind: &str, cases: &[(String, &str)]) {
     let name = "bad";
     let documents: Vec<String> = cases.iter().map(|(spec, _)| yaml(kind, name, spec)).collect();
-    let expected: Vec<String> = cases.iter().map(|(_, why)| sentence(kind, name, why)).collect();
-    assert_eq!(kubectl_create(namespace, &documents), expected);
+    let told = kubectl_create(namespace, &documents);
+    for ((spec, why), told) in cases.iter().zip(&told) {
+        assert_eq!(*told, sentence(kind, name, why), "{spec}");
+    }
+    assert_eq!(told.len(), cases.len(), "{told:?}");
 }
 
 /// What is wrong with a value stands behind the name of the object; what cannot be read has another sentence.
@@ -38,7 +41,8 @@ async fn a_definition_has_activities_each_with_an_id_of_its_own() {
                 "spec.activities: Invalid value: 0: spec.activities in body should have at least 1 items",
             ),
             (
-                "{activities: [{id: a, type: t}, {id: b, type: t}, {id: c, type: t}, {id: a, type: t}]}".to_owned(),
+                "{activities: [{id: a, type: t}, {id: b, type: t}, {id: c, type: t}, {id: a, type: t}]}"
+                    .to_owned(),
                 "spec.activities[3]: Duplicate value: {\"id\":\"a\"}",
             ),
             (
@@ -63,10 +67,12 @@ async fn an_id_is_a_short_name_in_lower_case() {
         )
     };
     let mut cases: Vec<(String, String)> =
-        ["a b", "A", "aB", "é", "🦀", "..", "a.b", "a/b", "-a", "a-", "a_b", "a[0]", "a\u{202e}b"]
+        ["a b", "A", "aB", "é", "🦀", "..", "a.b", "a/b", "-a", "a-", "a_b", "a[0]"]
             .iter()
             .map(|id| (activity(&format!("id: \"{id}\", type: t")), invalid(id)))
             .collect();
+    // Nothing that turns the direction of writing reaches a terminal.
+    cases.push((activity("id: \"a\u{202e}b\", type: t"), invalid("a\\u202eb")));
     cases.push((
         activity("id: \"\", type: t"),
         "spec.activities[0].id: Invalid value: \"\": spec.activities[0].id in body should be at least 1 chars long"
@@ -123,7 +129,10 @@ async fn an_unknown_field_is_refused_by_its_path() {
         "OrchestrationDefinition",
         &[
             (activity("id: a, type: t, dependOn: b"), "unknown field \"spec.activities[0].dependOn\""),
-            ("{activitys: [], activities: [{id: a, type: t}]}".to_owned(), "unknown field \"spec.activitys\""),
+            (
+                "{activitys: [], activities: [{id: a, type: t}]}".to_owned(),
+                "unknown field \"spec.activitys\"",
+            ),
         ],
     );
     // What a pod may do is the ActivityDefinition's alone.
@@ -141,7 +150,10 @@ async fn an_unknown_field_is_refused_by_its_path() {
     check(
         &namespace,
         "ActivityDefinition",
-        &[("{job: {template: {}, exitCode: {fatal: [2]}}}".to_owned(), "unknown field \"spec.job.exitCode\"")],
+        &[(
+            "{job: {template: {}, exitCode: {fatal: [2]}}}".to_owned(),
+            "unknown field \"spec.job.exitCode\"",
+        )],
     );
 }
 
@@ -150,12 +162,15 @@ async fn a_field_has_its_type_and_its_bounds() {
     let namespace = TestNamespace::new().await;
     let with = |field: &str| format!("{{{field}, activities: [{{id: a, type: t}}]}}");
     let seconds = "spec.activeDeadlineSeconds";
-    let at_least = format!("in body should be greater than or equal to 1");
+    let at_least = "in body should be greater than or equal to 1";
     let zero = format!("{seconds}: Invalid value: 0: {seconds} {at_least}");
     let negative = format!("{seconds}: Invalid value: -1: {seconds} {at_least}");
-    let large =
-        format!("{seconds}: Invalid value: 31536001: {seconds} in body should be less than or equal to 31536000");
-    let text = format!("{seconds}: Invalid value: \"string\": {seconds} in body must be of type integer: \"string\"");
+    let large = format!(
+        "{seconds}: Invalid value: 31536001: {seconds} in body should be less than or equal to 31536000"
+    );
+    let text = format!(
+        "{seconds}: Invalid value: \"string\": {seconds} in body must be of type integer: \"string\""
+    );
     let inputs: Vec<String> = (0..101).map(|at| format!("i{at}")).collect();
     check(
         &namespace,
@@ -192,7 +207,7 @@ async fn a_field_has_its_type_and_its_bounds() {
             ("{type: t, activeDeadlineSeconds: 31536001}".to_owned(), &large),
             (
                 format!("{{type: t, correlationId: {}}}", "c".repeat(257)),
-                "spec.correlationId: Too long: may not be more than 256 bytes",
+                "[spec.correlationId: Too long: may not be more than 256 bytes, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]",
             ),
         ],
     );
@@ -203,11 +218,15 @@ async fn a_field_has_its_type_and_its_bounds() {
         &[
             (
                 "{job: {template: {}, exitCodes: {fatal: [0]}}}".to_owned(),
-                &format!("{fatal}[0]: Invalid value: 0: {fatal}[0] in body should be greater than or equal to 1"),
+                &format!(
+                    "{fatal}[0]: Invalid value: 0: {fatal}[0] in body should be greater than or equal to 1"
+                ),
             ),
             (
                 "{job: {template: {}, exitCodes: {fatal: [256]}}}".to_owned(),
-                &format!("{fatal}[0]: Invalid value: 256: {fatal}[0] in body should be less than or equal to 255"),
+                &format!(
+                    "{fatal}[0]: Invalid value: 256: {fatal}[0] in body should be less than or equal to 255"
+                ),
             ),
             (
                 "{job: {template: {}, exitCodes: {fatal: [2, 2]}}}".to_owned(),

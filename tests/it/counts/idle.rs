@@ -13,8 +13,10 @@ use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::reconciles::{reconciles, start_counting};
 use crate::support::recording::Recording;
 
-const NAMESPACE: &str = "idle";
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// The server's only namespace.
+const NAMESPACE: &str = "idle";
 
 fn path(resource: &str, name: &str) -> String {
     let group = match resource {
@@ -76,7 +78,8 @@ async fn finish(server: &Server, name: &str, job_path: &str) {
     pod["status"] = json!({"phase": "Succeeded", "containerStatuses": [container(ended)]});
     put(server, "pods", pod);
     let mut job = server.get(job_path).unwrap();
-    job["status"] = json!({"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": times.1}]});
+    job["status"] =
+        json!({"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": times.1}]});
     put(server, "jobs", job);
     server
         .until(|server| {

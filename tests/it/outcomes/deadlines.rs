@@ -12,7 +12,8 @@ use crate::support::scene::{RUN, Scene};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_the_deadline_the_intent_is_recorded_then_jobs_are_suspended_and_their_pods_waited_for() {
-    let scene = Scene::new(|work| if work.activity == "done" { Act::outputs(&json!({})) } else { Act::Run }).await;
+    let scene =
+        Scene::new(|work| if work.activity == "done" { Act::outputs(&json!({})) } else { Act::Run }).await;
     scene.bound_type().await;
     let activities = json!([
         {"id": "done", "type": "bound"},
@@ -36,7 +37,8 @@ async fn at_the_deadline_the_intent_is_recorded_then_jobs_are_suspended_and_thei
     let stop = requests.iter().position(|one| one.method == "PATCH" && one.path.contains("/jobs/")).unwrap();
     let written = run.metadata.managed_fields.unwrap_or_default();
     assert!(written.iter().any(|entry| entry.subresource.as_deref() == Some("status")));
-    let last_write = requests[..stop].iter().rposition(|one| one.path.ends_with("/orchestrations/run/status"));
+    let last_write =
+        requests[..stop].iter().rposition(|one| one.path.ends_with("/orchestrations/run/status"));
     assert!(last_write.is_some_and(|write| requests[write].status == 200), "{requests:?}");
 
     scene.act("runs", &Act::Fail(143, "Error", String::new())).await;
@@ -49,7 +51,11 @@ async fn at_the_deadline_the_intent_is_recorded_then_jobs_are_suspended_and_thei
     assert_eq!(entry("done"), (ActivityState::Succeeded, None, None));
     assert_eq!(
         entry("runs"),
-        (ActivityState::Cancelled, Some("DeadlineExceeded"), Some("stopped at the deadline of the orchestration"))
+        (
+            ActivityState::Cancelled,
+            Some("DeadlineExceeded"),
+            Some("stopped at the deadline of the orchestration")
+        )
     );
     assert_eq!(entry("never"), (ActivityState::NotStarted, None, None));
     let message = "did not finish by its deadline: \"runs\" was Running, \"never\" was Pending";
@@ -68,7 +74,8 @@ async fn at_the_deadline_the_intent_is_recorded_then_jobs_are_suspended_and_thei
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_can_never_be_scheduled_says_so_and_ends_at_the_deadline_with_the_schedulers_words() {
     let scene = Scene::new(|work| if work.activity == "slow" { Act::Run } else { Act::Nothing }).await;
-    let nowhere = json!({"schedulerName": "default-scheduler", "nodeSelector": {"example.com/moon": "dark-side"}});
+    let nowhere =
+        json!({"schedulerName": "default-scheduler", "nodeSelector": {"example.com/moon": "dark-side"}});
     scene.type_with("nowhere", json!({"template": {"spec": nowhere}})).await;
     scene.bound_type().await;
     let activities = json!([
@@ -100,6 +107,9 @@ async fn what_can_never_be_scheduled_says_so_and_ends_at_the_deadline_with_the_s
     assert_eq!((succeeded, reason), ("False", "DeadlineExceeded"));
     assert!(message.starts_with("did not finish by its deadline: \"lost\" was "), "{message}");
     assert!(message.contains(&words), "it says what it waited for: {message}");
-    assert!(message.contains("\"slow\" was Running") && message.ends_with("\"after\" was Pending"), "{message}");
+    assert!(
+        message.contains("\"slow\" was Running") && message.ends_with("\"after\" was Pending"),
+        "{message}"
+    );
     scene.end().await;
 }

@@ -69,14 +69,17 @@ async fn every_end_of_a_pod_has_its_reason_and_its_message() {
     let two = json!({"template": {"spec": {"containers": [container("main"), container("sidecar")]}}});
     scene.type_with("two", two).await;
     scene.type_with("init", json!({"template": {"spec": {"initContainers": [container("fetch")]}}})).await;
-    let mut activities = independent("step", &[
-        "exit-1", "exit-2", "exit-137", "exit-143", "exit-255", "memory", "expired", "pressure", "refused", "outputs",
-        "silent",
-    ]);
-    activities.as_array_mut().unwrap().extend([
-        json!({"id": "sidecar", "type": "two"}),
-        json!({"id": "prepare", "type": "init"}),
-    ]);
+    let mut activities = independent(
+        "step",
+        &[
+            "exit-1", "exit-2", "exit-137", "exit-143", "exit-255", "memory", "expired", "pressure",
+            "refused", "outputs", "silent",
+        ],
+    );
+    activities
+        .as_array_mut()
+        .unwrap()
+        .extend([json!({"id": "sidecar", "type": "two"}), json!({"id": "prepare", "type": "init"})]);
     scene.run(json!({"activities": activities}), json!({})).await;
     let status = scene.finished().await;
 
@@ -152,7 +155,8 @@ async fn a_pod_that_was_taken_away_is_told_from_one_that_failed() {
     assert_eq!(drained.reason.as_deref(), Some("Disrupted"));
     let message = drained.message.as_deref().unwrap();
     assert!(
-        message.starts_with("the pod was disrupted: PodFailurePolicy: Pod ") && message.contains("DisruptionTarget")
+        message.starts_with("the pod was disrupted: PodFailurePolicy: Pod ")
+            && message.contains("DisruptionTarget")
             || message == "the pod was disrupted: EvictionByEvictionAPI: Eviction API: evicting",
         "{message}"
     );
@@ -167,7 +171,8 @@ async fn a_pod_that_was_taken_away_is_told_from_one_that_failed() {
 async fn a_success_whose_pod_is_gone_counts_unless_somebody_reads_its_outputs() {
     let scene = Scene::new(|_| Act::Run).await;
     scene.bound_type().await;
-    let spec = json!({"activities": independent("bound", &["read", "unread"]), "output": [{"source": "read.url"}]});
+    let spec =
+        json!({"activities": independent("bound", &["read", "unread"]), "output": [{"source": "read.url"}]});
     scene.run(spec, json!({})).await;
     for id in ["read", "unread"] {
         scene.started(id).await;
@@ -177,7 +182,12 @@ async fn a_success_whose_pod_is_gone_counts_unless_somebody_reads_its_outputs() 
         scene.remove_pod(id).await;
     }
     let status = scene.finished().await;
-    assert_failed(&status, "read", "OutputLost", "it succeeded, but its pod is gone, and its outputs with it");
+    assert_failed(
+        &status,
+        "read",
+        "OutputLost",
+        "it succeeded, but its pod is gone, and its outputs with it",
+    );
     let unread = &status.activities["unread"];
     assert_eq!((unread.state, &unread.reason), (ActivityState::Succeeded, &None));
     assert_eq!(

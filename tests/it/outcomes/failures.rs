@@ -39,7 +39,11 @@ async fn after_a_failure_what_runs_ends_and_nothing_new_starts() {
     assert_eq!((good.state, json!(good.outputs)), (ActivityState::Succeeded, json!({"n": 1})));
     for id in ["queued", "after-good", "after-bad"] {
         let entry = &status.activities[id];
-        assert_eq!((entry.state, entry.attempt, &entry.reason), (ActivityState::NotStarted, 0, &None), "{id}");
+        assert_eq!(
+            (entry.state, entry.attempt, &entry.reason),
+            (ActivityState::NotStarted, 0, &None),
+            "{id}"
+        );
     }
     let message = "activity \"bad\" failed: ExitCode: exit code 1 (Error): no route to host";
     assert_eq!(condition(&status, "Succeeded"), ("False", "ActivityFailed", message));
@@ -51,13 +55,22 @@ async fn after_a_failure_what_runs_ends_and_nothing_new_starts() {
 
     let mut events = scene.events("Failed").await;
     events.sort();
-    let event = |type_: &str, reason: &str, message: &str| (type_.to_owned(), reason.to_owned(), message.to_owned());
+    let event =
+        |type_: &str, reason: &str, message: &str| (type_.to_owned(), reason.to_owned(), message.to_owned());
     assert_eq!(
         events,
         [
             event("Normal", "Started", "runs 6 activities in 2 tiers"),
-            event("Warning", "ActivityFailed", "activity \"bad\", attempt 1: ExitCode: exit code 1 (Error): no route to host"),
-            event("Warning", "ActivityFailed", "activity \"worse\", attempt 1: ExitCode: exit code 2 (Error): later"),
+            event(
+                "Warning",
+                "ActivityFailed",
+                "activity \"bad\", attempt 1: ExitCode: exit code 1 (Error): no route to host"
+            ),
+            event(
+                "Warning",
+                "ActivityFailed",
+                "activity \"worse\", attempt 1: ExitCode: exit code 2 (Error): later"
+            ),
             event("Warning", "Failed", message),
         ]
     );

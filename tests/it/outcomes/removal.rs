@@ -14,7 +14,11 @@ use crate::support::scene::{RUN, Scene, gone};
 
 /// A run whose first activity runs, and whose second comes after it.
 async fn running() -> Scene {
-    let scene = Scene::new(|work| if work.input["ends"] == json!(true) { Act::outputs(&json!({})) } else { Act::Run }).await;
+    let scene =
+        Scene::new(
+            |work| if work.input["ends"] == json!(true) { Act::outputs(&json!({})) } else { Act::Run },
+        )
+        .await;
     scene.step_type().await;
     let activities = json!([
         {"id": "first", "type": "step", "inputs": ["ends"]},
@@ -48,7 +52,8 @@ async fn a_foreground_deletion_takes_the_jobs_first_and_the_operator_makes_none_
     let api: Api<Orchestration> = scene.namespace.api();
     let (run, job) = (api.get(RUN).await.unwrap(), scene.job("first", |_| true).await);
     let name = scene.namespace.name.clone();
-    let kubectl = ["delete", "orchestration", RUN, "--cascade=foreground", "--timeout=60s", "--namespace", &name];
+    let kubectl =
+        ["delete", "orchestration", RUN, "--cascade=foreground", "--timeout=60s", "--namespace", &name];
     let printed = tokio::task::block_in_place(|| cluster().kubectl(&kubectl));
     assert!(printed.contains("deleted"), "{printed}");
     assert!(api.get_opt(RUN).await.unwrap().is_none(), "kubectl has waited for {}", run.name_any());
@@ -67,7 +72,8 @@ async fn a_run_made_again_under_the_same_name_never_adopts_old_jobs() {
     gone(api.clone(), &old).await;
     scene.act("first", &Act::outputs(&json!({"of": "old"}))).await;
     let completed = |job: &Job| {
-        let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let conditions =
+            job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         conditions.iter().any(|condition| condition.type_ == "Complete")
     };
     let old_job_after = scene.job("first", completed).await;

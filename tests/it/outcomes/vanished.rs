@@ -6,15 +6,17 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use orchestrator::api::orchestration::ActivityState;
 use serde_json::json;
 
-use super::{assert_failed, independent};
-use crate::support::kubelet::Act;
+use super::assert_failed;
+use crate::support::kubelet::{Act, Work};
 use crate::support::scene::{Scene, gone};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_job_has_vanished_only_once_its_pod_is_gone() {
     let scene = Scene::new(|_| Act::Run).await;
     scene.bound_type().await;
-    scene.run(json!({"activities": independent("bound", &["graceful", "orphaned"])}), json!({})).await;
+    scene.step_type().await;
+    let activities = json!([{"id": "graceful", "type": "bound"}, {"id": "orphaned", "type": "step"}]);
+    scene.run(json!({"activities": activities}), json!({})).await;
     let jobs = scene.namespace.api::<Job>();
     let mut names = Vec::new();
     for (id, how) in [("graceful", DeleteParams::background()), ("orphaned", DeleteParams::orphan())] {
@@ -45,7 +47,7 @@ async fn a_deleted_job_has_vanished_only_once_its_pod_is_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_is_deleted_after_its_result_was_recorded_changes_nothing() {
-    let script = |work: &crate::support::kubelet::Work| match work.activity.as_str() {
+    let script = |work: &Work| match work.activity.as_str() {
         "early" => Act::outputs(&json!({"n": 1})),
         _ => Act::Run,
     };

@@ -42,7 +42,8 @@ async fn refused(namespace: &TestNamespace) -> String {
     .unwrap();
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let api = namespace.api::<Job>();
-    until("Jobs are refused", || async { api.create(&dry, &job).await.err().map(|error| error.to_string()) }).await
+    until("Jobs are refused", || async { api.create(&dry, &job).await.err().map(|error| error.to_string()) })
+        .await
 }
 
 fn rules() -> Value {
@@ -77,7 +78,9 @@ async fn a_policy_that_denies_the_job_fails_the_activity_in_the_policys_words() 
     assert_eq!((entry.state, entry.reason.as_deref()), (ActivityState::Failed, Some("AdmissionDenied")));
     let message = entry.message.as_deref().unwrap();
     assert!(message.starts_with("jobs.batch \"run-only-"), "{message}");
-    let words = format!("ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: Jobs need a ticket");
+    let words = format!(
+        "ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: Jobs need a ticket"
+    );
     assert!(message.ends_with(&words), "{message}");
     let whole = format!("activity \"only\" failed: AdmissionDenied: {message}");
     assert_eq!(condition(&status, "Succeeded"), ("False", "ActivityFailed", whole.as_str()));

@@ -5,6 +5,7 @@ use kube::api::{Patch, PatchParams};
 use orchestrator::api::orchestration::ActivityState;
 use serde_json::{Value, json};
 
+use crate::outcomes::condition;
 use crate::support::cluster::TestNamespace;
 use crate::support::kubelet::Act;
 use crate::support::scene::Scene;
@@ -51,6 +52,30 @@ async fn a_job_over_quota_waits_in_the_servers_words_and_starts_when_there_is_ro
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_quota_never_lets_in_was_not_started_when_the_deadline_comes() {
+    let scene = Scene::new(|_| Act::Succeed(String::new())).await;
+    set_quota(&scene.namespace, "count/jobs.batch", "0").await;
+    scene.step_type().await;
+    scene.run(json!({"activities": [{"id": "only", "type": "step"}]}), json!({})).await;
+    let refused = scene.activity("only", |entry| entry.reason.is_some()).await;
+    scene.let_the_deadline_pass().await;
+    let status = scene.finished().await;
+    let entry = &status.activities["only"];
+    assert_eq!((entry.state, entry.attempt), (ActivityState::NotStarted, 0));
+    assert_eq!(
+        (&entry.reason, &entry.message),
+        (&refused.reason, &refused.message),
+        "why it never started stays"
+    );
+    let message =
+        format!("did not finish by its deadline: \"only\" was Pending: {}", refused.message.unwrap());
+    assert_eq!(condition(&status, "Succeeded"), ("False", "DeadlineExceeded", message.as_str()));
+    assert_eq!(status.stop_time, None, "nothing had to be stopped");
+    assert_eq!((scene.jobs().await.len(), scene.creations()), (0, 0));
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_is_refused_is_explained_by_the_events_of_its_job() {
     let scene = Scene::new(|_| Act::Succeed(String::new())).await;
     set_quota(&scene.namespace, "pods", "0").await;
@@ -72,7 +97,12 @@ async fn a_pod_that_is_refused_is_explained_by_the_events_of_its_job() {
     let words = "is forbidden: exceeded quota: small, requested: pods=1, used: pods=0, limited: pods=0";
     check("QuotaExceeded", "quota", words.to_owned()).await;
     let namespace = &scene.namespace.name;
-    let words = format!("error looking up service account {namespace}/nobody: serviceaccount \"nobody\" not found");
+    let words =
+        format!("error looking up service account {namespace}/nobody: serviceaccount \"nobody\" not found");
     check("PodRejected", "account", words).await;
+
+    set_quota(&scene.namespace, "pods", "5").await;
+    let entry = scene.activity("quota", |entry| entry.state == ActivityState::Succeeded).await;
+    assert_eq!((entry.reason, entry.message, entry.attempt), (None, None, 1));
     scene.end().await;
 }

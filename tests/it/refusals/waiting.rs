@@ -54,9 +54,7 @@ async fn a_real_kubelet_says_what_is_missing() {
         return;
     }
     let scene = Scene::new(|_| Act::Nothing).await;
-    let real = |container: serde_json::Value| {
-        json!({"template": {"spec": {"schedulerName": "default-scheduler", "containers": [container]}}})
-    };
+    let real = |container: serde_json::Value| json!({"template": {"spec": {"schedulerName": "default-scheduler", "containers": [container]}}});
     // Nothing listens on that port.
     scene.type_with("image", real(json!({"name": "main", "image": "127.0.0.1:1/missing:1"}))).await;
     let from = |source: &str| json!({"name": "main", "image": "busybox:1.37", "envFrom": [{source: {"name": "settings"}}]});
@@ -74,7 +72,8 @@ async fn a_real_kubelet_says_what_is_missing() {
     let (reason, message) = said("image").await;
     assert!(matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff"), "{reason}: {message}");
     assert!(message.contains("127.0.0.1:1/missing:1"), "{message}");
-    let error = |what: &str| ("CreateContainerConfigError".to_owned(), format!("{what} \"settings\" not found"));
+    let error =
+        |what: &str| ("CreateContainerConfigError".to_owned(), format!("{what} \"settings\" not found"));
     assert_eq!(said("config").await, error("configmap"));
     assert_eq!(said("secret").await, error("secret"));
     scene.end().await;

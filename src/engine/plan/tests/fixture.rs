@@ -86,7 +86,7 @@ impl Fixture {
             "spec": {"type": "t", "input": input},
         }))
         .unwrap();
-        let ready = Definition::Ready { revision: "t-1", compiled: &compiled, active: true };
+        let ready = Definition::Ready { revision: "t-1", compiled: &compiled };
         let accepted = decide(&orchestration, &ready, at(0));
         orchestration.status = Some(accepted.update.apply(&OrchestrationStatus::default()));
         Self { compiled, orchestration, observed: Observed::default(), now: at(0) }

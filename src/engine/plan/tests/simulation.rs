@@ -150,7 +150,7 @@ impl Simulation {
             "spec": {"type": "t", "input": case.input},
         }))
         .unwrap();
-        let ready = Definition::Ready { revision: "r", compiled: &case.compiled, active: true };
+        let ready = Definition::Ready { revision: "r", compiled: &case.compiled };
         let update = decide(&orchestration, &ready, at(0)).update;
         orchestration.status = Some(update.apply(&OrchestrationStatus::default()));
         let deadline = deadline(&orchestration, case.compiled.active_deadline_seconds);

@@ -1,4 +1,4 @@
-#![allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
+//! Tests of the Job of one attempt, and hostile inputs.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -302,6 +302,18 @@ fn a_trial_job_has_a_valid_name_and_no_owner() {
     let name = at(&trial, "/metadata/name").as_str().unwrap();
     assert!(name.starts_with("dns-record-example-com-dry-run-") && name.len() <= 63, "{name}");
     assert!(at(&trial, "/spec/template/spec/containers/0/env").is_array());
+}
+
+#[test]
+fn a_trial_job_numbers_variables_as_the_template_does() {
+    let container = json!({"name": "main", "env": [{"name": "A"}, {"name": "B=C"}]});
+    let spec = json!({"containers": [container], "initContainers": [container, "text"]});
+    let trial = dry_run(&template(json!({"spec": spec})), "prod", "dns");
+    for field in ["containers", "initContainers"] {
+        let env = at(&trial, &format!("/spec/template/spec/{field}/0/env"));
+        assert_eq!(at(env, "/1/name"), "B=C");
+        assert!(env.as_array().unwrap().len() > 2, "ours come behind");
+    }
 }
 
 proptest! {

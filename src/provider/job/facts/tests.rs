@@ -1,4 +1,4 @@
-#![allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
+//! Tests of what is taken from Jobs and pods.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-#![allow(clippy::needless_pass_by_value, reason = "a call with a json literal reads better without a borrow")]
+//! Tests of every row of the table of how an attempt ended.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
