@@ -16,8 +16,11 @@ use crate::client::Class;
 
 /// Longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(300);
-/// Pause after a conflict: the newer object is on its way.
+/// Pause after a conflict: the newer object is on its way. Conflicts in a row double it, because a watch that fell
+/// silent brings nothing for minutes.
 const CONFLICT: Duration = Duration::from_millis(200);
+/// Longest pause after conflicts.
+const LONGEST_CONFLICT: Duration = Duration::from_secs(30);
 
 /// Failures in a row, per object.
 #[derive(Debug, Default)]
@@ -49,16 +52,12 @@ impl Backoff {
                 Action::await_change()
             }
             Err(error) if error.class() == Class::Conflict => {
-                tracing::debug!(%kind, %namespace, %name, %error, "conflict");
-                Action::requeue(CONFLICT)
+                let pause = doubled(CONFLICT, self.count(key)).min(LONGEST_CONFLICT);
+                tracing::debug!(%kind, %namespace, %name, %error, ?pause, "conflict");
+                Action::requeue(pause)
             }
             Err(error) => {
-                let failures = {
-                    let mut map = self.failures();
-                    let count = map.entry(key).or_default();
-                    *count += 1;
-                    *count
-                };
+                let failures = self.count(key);
                 let pause = pause(failures);
                 match error.class() {
                     Class::Transient | Class::Conflict => {
@@ -71,6 +70,14 @@ impl Backoff {
                 Action::requeue(pause)
             }
         }
+    }
+
+    /// Counts one more failure.
+    fn count(&self, key: String) -> u32 {
+        let mut failures = self.failures();
+        let count = failures.entry(key).or_default();
+        *count = count.saturating_add(1);
+        *count
     }
 
     /// Forgets an object that is gone.
@@ -86,7 +93,11 @@ impl Backoff {
 /// Doubles from half a second to five minutes.
 #[must_use]
 pub fn pause(failures: u32) -> Duration {
-    Duration::from_millis(500u64 << failures.saturating_sub(1).min(10)).min(LONGEST)
+    doubled(Duration::from_millis(500), failures).min(LONGEST)
+}
+
+fn doubled(first: Duration, failures: u32) -> Duration {
+    first.saturating_mul(1 << failures.saturating_sub(1).min(10))
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

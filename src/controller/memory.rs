@@ -27,6 +27,8 @@ pub struct Memory {
 pub struct Run {
     /// The object as we last wrote it, or read it from the server itself. Nothing after a restart.
     pub latest: Option<Arc<Orchestration>>,
+    /// A write has failed: the version that it was computed from is old, or nobody knows whether it still is the newest.
+    pub is_outdated: bool,
     /// When we last wrote its status.
     pub last_write: Option<Instant>,
     /// What became of the starts that are not in a stored status yet, by activity index.

@@ -59,6 +59,10 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     let run = context.memory.run(&uid);
     let mut run = run.lock().await;
     let mut current = run.newest(cached);
+    if run.is_outdated {
+        // The watch may be silent, and every further write as vain as the last.
+        current = look(&context, &mut run, &current).await?;
+    }
     for _ in 0..ROUNDS {
         if is_told(&current) {
             break;
@@ -129,6 +133,15 @@ async fn freshen(
     if run.latest.is_some() || context.settings.flaw == Some(Flaw::SkipsFreshnessCheck) {
         return Ok(None);
     }
+    look(context, run, current).await.map(Some)
+}
+
+/// Asks the server itself for the newest version.
+async fn look(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+) -> Result<Arc<Orchestration>, Error> {
     let api: Api<Guarded<Orchestration>> =
         Api::namespaced(context.client.0.clone(), &current.namespace().unwrap_or_default());
     let read = bounded(api.get(&current.name_any())).await;
@@ -143,7 +156,8 @@ async fn freshen(
     let Ok(fresh) = fresh.content else { return Err(Error::NotReady) };
     let fresh = Arc::new(fresh);
     run.latest = Some(Arc::clone(&fresh));
-    Ok(Some(fresh))
+    run.is_outdated = false;
+    Ok(fresh)
 }
 
 /// Step 5 and 6: the status, if it differs and its time has come; then the Events that belong to it.
@@ -211,6 +225,7 @@ async fn write_status(
     if written.is_err() {
         // Whatever happened to it: what we know may be old now.
         run.latest = None;
+        run.is_outdated = true;
     }
     let Ok(newer) = written?.content else { return Err(Error::NotReady) };
     let newer = Arc::new(newer);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
 use orchestrator::config::Settings;
 use orchestrator::embedded::random::Random;
 use serde_json::{Value, json};
@@ -15,8 +14,8 @@ use crate::support::simulated::direct::Direct;
 use crate::support::simulated::faults::{Fault, Planned, Schedule};
 use crate::support::simulated::scenario::{Scenario, paths};
 use crate::support::simulated::users::Act;
-use crate::support::simulated::wire::{Net, Process, Wire};
-use crate::support::simulated::world::{Outcome, Place, Rules, prepared, run, runtime};
+use crate::support::simulated::wire::{Net, Process};
+use crate::support::simulated::world::{Outcome, Place, Rules, client, prepared, run, runtime};
 
 fn told(scenario: Scenario, faults: &[(usize, Fault)]) -> Outcome {
     let faults = faults.iter().map(|(at, fault)| Planned { at: *at, fault: *fault }).collect();
@@ -85,7 +84,7 @@ fn many(with_large: bool) -> (Duration, Duration) {
         let (_stop, shutdown) = watch::channel(false);
         let (crashes, _none) = mpsc::unbounded_channel();
         let slow = Net::new(&place.server, &scenario, Vec::new(), Some(Random::from_seed(1)), crashes, false);
-        let client = Client::new(Wire::new(&slow, &Process::new(0)), "default");
+        let client = client(&slow, &Process::new(0));
         let operator = orchestrator::app::run(client, place.clock.clone(), Settings::default(), shutdown);
         let operator = tokio::spawn(operator);
         let (mut small, mut large) = (Duration::ZERO, Duration::ZERO);

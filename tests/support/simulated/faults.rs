@@ -96,20 +96,20 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Every fault there is.
-    pub fn all() -> Vec<Self> {
-        let mut all = vec![Self::CrashBefore, Self::CrashAfter, Self::LoseRequest, Self::LoseAnswer];
-        all.extend([Self::TimeOutApplied, Self::Truncate, Self::Garble, Self::StallBefore, Self::StallAfter]);
-        all.extend([409, 429, 500, 503, 504].map(Self::Refuse));
-        all.extend([Self::Late(5), Self::Late(40), Self::Slow(5), Self::Slow(29), Self::Down(600)]);
-        all.push(Self::Compact);
+    /// Every fault there is, by groups: deaths, answers, watches, users.
+    pub fn groups() -> [Vec<Self>; 4] {
+        let mut deaths = vec![Self::CrashBefore, Self::CrashAfter];
+        let mut answers = vec![Self::LoseRequest, Self::LoseAnswer, Self::Compact];
+        answers.extend([Self::TimeOutApplied, Self::Truncate, Self::Garble, Self::StallBefore, Self::StallAfter]);
+        answers.extend([409, 429, 500, 503, 504].map(Self::Refuse));
+        answers.extend([Self::Late(5), Self::Late(40), Self::Slow(5), Self::Slow(29), Self::Down(600)]);
+        let mut watches = Vec::new();
         let ails = [Ail::Cut, Ail::Gone, Ail::Silent, Ail::Held, Ail::Coalesced, Ail::Doubled];
         for kind in Kind::ALL {
-            all.extend(ails.map(|ail| Self::Watch(kind, ail)));
-            all.extend([1, 3, 1000].map(|age| Self::Restart(kind, age)));
+            watches.extend(ails.map(|ail| Self::Watch(kind, ail)));
+            deaths.extend([1, 5, 12, 1000].map(|age| Self::Restart(kind, age)));
         }
-        all.extend(Act::ALL.map(Self::User));
-        all
+        [deaths, answers, watches, Act::ALL.map(Self::User).to_vec()]
     }
 
     /// Whether nothing of the run itself is touched by it, so that the run must end as if nothing had happened.

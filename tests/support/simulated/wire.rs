@@ -165,7 +165,14 @@ impl Net {
         Duration::from_millis((bits >> 8) % longest)
     }
 
-    fn begin<B>(&self, request: &Request<B>, ask: &Ask, process: &Process) -> Vec<Fault> {
+    /// Writes down what came of a request.
+    fn note(&self, number: usize, what: &dyn std::fmt::Display) {
+        if let Some(trace) = &mut self.state.lock().unwrap().trace {
+            trace.push(format!("{number:3} {:9.3?}   -> {what}", self.start.elapsed()));
+        }
+    }
+
+    fn begin<B>(&self, request: &Request<B>, ask: &Ask, process: &Process) -> (usize, Vec<Fault>) {
         let mut state = self.state.lock().unwrap();
         let number = state.next;
         state.next += 1;
@@ -179,7 +186,7 @@ impl Net {
             let watch = if ask.is_watch { " (watch)" } else { "" };
             trace.push(format!("{number:3} {time:9.3?} operator {replica} {method} {path}{watch}{faults}"));
         }
-        found
+        (number, found)
     }
 
     fn is_down(&self) -> bool {
@@ -219,7 +226,7 @@ impl Wire {
         }
         let ask = Ask::of(&request);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OPERATOR));
-        let faults = net.begin(&request, &ask, process);
+        let (number, faults) = net.begin(&request, &ask, process);
         let mut end = None;
         for fault in faults {
             match fault {
@@ -271,6 +278,7 @@ impl Wire {
             Some(Fault::Late(seconds)) => self.late(request, seconds).await?,
             _ => net.server.clone().call(request).await?,
         };
+        net.note(number, &answer.status());
         self.finish(answer, end, &ask).await
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Client, CustomResourceExt};
 use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use orchestrator::client::CALL_TIMEOUT;
 use orchestrator::clock::Clock;
 use orchestrator::config::Settings;
 use orchestrator::embedded::kinds::definition::Definition;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
+use tower::timeout::Timeout;
 
 use super::direct::Direct;
 use super::faults::{Planned, Schedule};
@@ -32,6 +34,8 @@ use super::witness::{Shared, text, witness};
 const RESTART: Duration = Duration::from_secs(1);
 /// Longest that a run may take after its deadline: the grace of its end, and the longest pause after failures.
 const PATIENCE: Duration = Duration::from_secs(60 + 900);
+/// How long everything must have been done before it counts as done: what is slow or late comes to its end.
+const SETTLE: Duration = Duration::from_secs(100);
 /// How long nothing may be written once all is done: in most runs some minutes, in some so long that every periodic
 /// look comes by.
 const QUIET: Duration = Duration::from_secs(200);
@@ -138,6 +142,11 @@ pub fn run(scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Outc
     })
 }
 
+/// The client of an operator, with the time limit of the real one.
+pub fn client(net: &Arc<Net>, process: &Arc<Process>) -> Client {
+    Client::new(Timeout::new(Wire::new(net, process), CALL_TIMEOUT), "default")
+}
+
 /// A server with nodes and a witness, and no operator yet.
 pub struct Place {
     pub server: Server,
@@ -178,6 +187,7 @@ struct World {
 impl World {
     async fn new(snapshot: &Server, scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Self {
         let place = Place::new(snapshot, scenario, schedule.seed, &rules.ignored);
+        place.book.lock().unwrap().is_alone = schedule.replicas == 1;
         let users = Direct::new(&place.server, "user");
         users.create(&paths::runs(), &scenario.run(RUN)).await;
         let (crash, crashes) = mpsc::unbounded_channel();
@@ -203,7 +213,7 @@ impl World {
 
     fn start(&mut self, replica: usize) {
         let process = Process::new(replica);
-        let client = Client::new(Wire::new(&self.net, &process), "default");
+        let client = client(&self.net, &process);
         let operator =
             orchestrator::app::run(client, self.place.clock.clone(), self.settings.clone(), self._shutdown.subscribe());
         let handle = self.operators.spawn(operator);
@@ -271,7 +281,7 @@ impl World {
         if !self.is_done() {
             return false;
         }
-        self.pass_until(Instant::now() + Duration::from_secs(8)).await;
+        self.pass_until(Instant::now() + SETTLE).await;
         self.is_done()
     }
 
