@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::api::Api;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{Api, DeleteParams};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -144,15 +145,18 @@ async fn look(
 ) -> Result<Arc<Orchestration>, Error> {
     let api: Api<Guarded<Orchestration>> =
         Api::namespaced(context.client.0.clone(), &current.namespace().unwrap_or_default());
-    let read = bounded(api.get(&current.name_any())).await;
-    let fresh = read.map_err(|source| Error::Read { what: "the Orchestration", source })?;
-    if fresh.uid() != current.uid() || fresh.meta().deletion_timestamp.is_some() {
+    let read = bounded(api.get_opt(&current.name_any())).await;
+    let found = read.map_err(|source| Error::Read { what: "the Orchestration", source })?;
+    let is_same = |found: &Guarded<Orchestration>| {
+        found.uid() == current.uid() && found.meta().deletion_timestamp.is_none()
+    };
+    let Some(fresh) = found.filter(is_same) else {
         let gone = kube::core::Status { code: 404, reason: "NotFound".to_owned(), ..Default::default() };
         return Err(Error::Write {
             what: "an Orchestration that is gone",
             source: kube::Error::Api(gone.boxed()),
         });
-    }
+    };
     let Ok(fresh) = fresh.content else { return Err(Error::NotReady) };
     let fresh = Arc::new(fresh);
     run.latest = Some(Arc::clone(&fresh));
@@ -200,9 +204,13 @@ async fn delete_recorded(
 ) -> Result<(), Error> {
     let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
     let uid = stored.uid().unwrap_or_default();
-    for (id, entry) in update.activities.iter().filter(|(_, entry)| crate::engine::state::is_final(entry.state)) {
+    for (id, entry) in
+        update.activities.iter().filter(|(_, entry)| crate::engine::state::is_final(entry.state))
+    {
         let job = crate::engine::names::child_name(&name, &uid, id, entry.attempt);
-        context.jobs.delete(&namespace, &job).await?;
+        let api: Api<Job> = Api::namespaced(context.client.0.clone(), &namespace);
+        let deleted = bounded(api.delete(&job, &DeleteParams::background())).await;
+        deleted.map_err(|source| Error::Write { what: "a Job", source })?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, Status};
 use kube::discovery::ApiResource;
 use kube::{Client, Resource};
@@ -339,16 +339,6 @@ impl JobProvider {
             // Gone: nothing is left to stop.
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             Err(source) => Err(Error::Suspend { job: job.to_owned(), source }),
-        }
-    }
-
-    /// Deletes a Job. The operator never does, but for a mistake that is made on purpose.
-    #[doc(hidden)]
-    pub async fn delete(&self, namespace: &str, job: &str) -> Result<(), Error> {
-        match bounded(self.job_api(namespace).delete(job, &DeleteParams::background())).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            Err(source) => Err(Error::Suspend { job: job.to_owned(), source }),
-            Ok(_) => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@
 pub mod direct;
 pub mod faults;
 pub mod nodes;
+pub mod reading;
 pub mod scenario;
 pub mod taps;
 pub mod users;

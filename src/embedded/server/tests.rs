@@ -257,3 +257,23 @@ async fn a_kind_comes_and_goes_with_its_definition() {
     let kube::Error::Api(status) = error else { panic!("{error}") };
     assert_eq!((status.code, status.details.unwrap().causes.len()), (422, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_begins_like_its_origin_and_goes_its_own_way() {
+    let server = server();
+    let api: Api<ConfigMap> = Api::default_namespaced(server.client());
+    api.create(&PostParams::default(), &config_map("both", None)).await.unwrap();
+    let fork = server.fork(Arc::new(Still), Random::from_seed(2), None);
+    let forked: Api<ConfigMap> = Api::default_namespaced(fork.client());
+    let both = forked.get("both").await.unwrap();
+    assert_eq!(both.uid(), api.get("both").await.unwrap().uid());
+    let watch = forked.watch(&WatchParams::default(), &both.resource_version().unwrap()).await.unwrap();
+    pin_mut!(watch);
+    api.create(&PostParams::default(), &config_map("origin", None)).await.unwrap();
+    forked.create(&PostParams::default(), &config_map("fork", None)).await.unwrap();
+    let Some(WatchEvent::Added(seen)) = watch.try_next().await.unwrap() else { panic!("nothing was seen") };
+    assert_eq!(seen.name_any(), "fork");
+    assert!(
+        api.get_opt("fork").await.unwrap().is_none() && forked.get_opt("origin").await.unwrap().is_none()
+    );
+}

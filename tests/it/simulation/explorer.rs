@@ -118,7 +118,8 @@ impl Ground {
         Exploration { count: ended.into_inner(), failures, took: start.elapsed() }
     }
 
-    fn run(&self, schedule: &Schedule, rules: &Rules) -> Outcome {
+    /// Runs one schedule.
+    pub fn run(&self, schedule: &Schedule, rules: &Rules) -> Outcome {
         let (scenario, _) = &self.scenarios[schedule.scenario];
         run(scenario, schedule, rules)
     }
@@ -159,7 +160,9 @@ impl Exploration {
     pub fn say(&self, what: &str) {
         let rate = self.count as f64 / self.took.as_secs_f64();
         let (count, failures, took) = (self.count, self.failures.len(), self.took);
-        println!("explorer: {what}: {count} schedules in {took:.1?}, {rate:.0} a second, {failures} violations");
+        println!(
+            "explorer: {what}: {count} schedules in {took:.1?}, {rate:.0} a second, {failures} violations"
+        );
     }
 }
 

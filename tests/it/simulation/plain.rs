@@ -40,14 +40,20 @@ fn a_day_of_waiting_takes_no_time() {
 fn a_server_that_is_away_for_ten_minutes_delays_and_breaks_nothing() {
     for at in [0, 3, 12, 15, 18, 22] {
         let outcome = told(Scenario::new("diamond", "a b=a c=a d=b,c"), &[(at, Fault::Down(600))]);
-        assert!(outcome.requests < 500, "{} requests at a server that is away\n{}", outcome.requests, outcome.trace.join("\n"));
+        assert!(
+            outcome.requests < 500,
+            "{} requests at a server that is away\n{}",
+            outcome.requests,
+            outcome.trace.join("\n")
+        );
     }
 }
 
 #[test]
 fn the_end_of_a_namespace_is_met_quietly() {
     for at in [0, 12, 14, 16, 18, 20] {
-        let outcome = told(Scenario::new("diamond", "a b=a c=a d=b,c"), &[(at, Fault::User(Act::DeleteNamespace))]);
+        let outcome =
+            told(Scenario::new("diamond", "a b=a c=a d=b,c"), &[(at, Fault::User(Act::DeleteNamespace))]);
         assert!(outcome.requests < 60, "{} requests\n{}", outcome.requests, outcome.trace.join("\n"));
     }
 }
@@ -69,7 +75,8 @@ fn many(with_large: bool) -> (Duration, Duration) {
         let place = Place::new(&snapshot, &scenario, 1, &[10]);
         let users = Direct::new(&place.server, "user");
         if with_large {
-            let activities: Vec<Value> = (0..1000).map(|n| json!({"id": format!("x{n}"), "type": "work"})).collect();
+            let activities: Vec<Value> =
+                (0..1000).map(|n| json!({"id": format!("x{n}"), "type": "work"})).collect();
             let mut large = scenario.definition();
             large["metadata"]["name"] = json!("large");
             large["spec"] = json!({ "activities": activities });
@@ -114,6 +121,8 @@ fn many(with_large: bool) -> (Duration, Duration) {
 fn a_hundred_small_ones_do_not_wait_for_a_large_one() {
     let (alone, _) = many(false);
     let (beside, large) = many(true);
-    println!("simulation: 100 small orchestrations: {alone:?} alone, {beside:?} beside one of 1,000 activities ({large:?})");
+    println!(
+        "simulation: 100 small orchestrations: {alone:?} alone, {beside:?} beside one of 1,000 activities ({large:?})"
+    );
     assert!(beside <= alone * 2, "{beside:?} instead of {alone:?}");
 }

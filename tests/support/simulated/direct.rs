@@ -43,7 +43,9 @@ impl Direct {
         let response = self.server.clone().call(request).await.unwrap();
         let status = response.status().as_u16();
         match response.into_body() {
-            Answer::Once(bytes) => (status, serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default()),
+            Answer::Once(bytes) => {
+                (status, serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default())
+            }
             Answer::Stream(_) => panic!("a watch is not for the short way"),
         }
     }

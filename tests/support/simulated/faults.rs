@@ -100,7 +100,13 @@ impl Fault {
     pub fn groups() -> [Vec<Self>; 4] {
         let mut deaths = vec![Self::CrashBefore, Self::CrashAfter];
         let mut answers = vec![Self::LoseRequest, Self::LoseAnswer, Self::Compact];
-        answers.extend([Self::TimeOutApplied, Self::Truncate, Self::Garble, Self::StallBefore, Self::StallAfter]);
+        answers.extend([
+            Self::TimeOutApplied,
+            Self::Truncate,
+            Self::Garble,
+            Self::StallBefore,
+            Self::StallAfter,
+        ]);
         answers.extend([409, 429, 500, 503, 504].map(Self::Refuse));
         answers.extend([Self::Late(5), Self::Late(40), Self::Slow(5), Self::Slow(29), Self::Down(600)]);
         let mut watches = Vec::new();

@@ -145,7 +145,11 @@ impl Nodes {
         let is_suspended = found["spec"]["suspend"] == true;
         let is_deleted = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_string();
         let conditions = match (pod, phase) {
-            (_, "Succeeded") => ended(&["SuccessCriteriaMet", "Complete"], "CompletionsReached", "Reached expected number of succeeded pods"),
+            (_, "Succeeded") => ended(
+                &["SuccessCriteriaMet", "Complete"],
+                "CompletionsReached",
+                "Reached expected number of succeeded pods",
+            ),
             (Some(pod), _) if is_suspended => {
                 if !is_deleted(pod) {
                     self.api.delete(&pod_path, &Value::Null).await;
@@ -154,15 +158,23 @@ impl Nodes {
             }
             (None, _) if is_suspended => vec![("Suspended", "JobSuspended", "Job suspended".to_owned())],
             (Some(pod), "Failed") if pod["status"]["conditions"][0]["type"] == "DisruptionTarget" => {
-                let why = format!("Pod {NAMESPACE}/{job}-pod has condition DisruptionTarget matching FailJob rule at index 0");
+                let why = format!(
+                    "Pod {NAMESPACE}/{job}-pod has condition DisruptionTarget matching FailJob rule at index 0"
+                );
                 ended(&["FailureTarget", "Failed"], "PodFailurePolicy", &why)
             }
             (Some(pod), "Failed") => {
                 let code = &pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"];
-                let why = format!("Container main for pod {NAMESPACE}/{job}-pod failed with exit code {code} matching FailJob rule at index 1");
+                let why = format!(
+                    "Container main for pod {NAMESPACE}/{job}-pod failed with exit code {code} matching FailJob rule at index 1"
+                );
                 ended(&["FailureTarget", "Failed"], "PodFailurePolicy", &why)
             }
-            (None, _) => ended(&["FailureTarget", "Failed"], "BackoffLimitExceeded", "Job has reached the specified backoff limit"),
+            (None, _) => ended(
+                &["FailureTarget", "Failed"],
+                "BackoffLimitExceeded",
+                "Job has reached the specified backoff limit",
+            ),
             (Some(_), _) => return,
         };
         let now = self.now();
@@ -173,7 +185,8 @@ impl Nodes {
                 json!({"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now, "lastProbeTime": now})
             })
             .collect();
-        let mut status = json!({"startTime": found["metadata"]["creationTimestamp"], "conditions": conditions});
+        let mut status =
+            json!({"startTime": found["metadata"]["creationTimestamp"], "conditions": conditions});
         if is_suspended && pod.is_none() {
             status["startTime"] = Value::Null;
         } else if is_complete {
@@ -188,7 +201,12 @@ impl Nodes {
     async fn end_pod(&self, path: &str, phase: &str, code: i32, reason: &str, message: &str) {
         let now = self.now();
         let ended = json!({"exitCode": code, "reason": reason, "message": message, "startedAt": now, "finishedAt": now});
-        self.api.patch(&format!("{path}/status"), &status(phase, &json!({ "terminated": ended, "running": null }), &now)).await;
+        self.api
+            .patch(
+                &format!("{path}/status"),
+                &status(phase, &json!({ "terminated": ended, "running": null }), &now),
+            )
+            .await;
     }
 
     fn job(&self, name: &str) -> Option<Arc<Object>> {
@@ -217,7 +235,11 @@ impl Nodes {
     }
 }
 
-fn ended(types: &[&'static str], reason: &'static str, message: &str) -> Vec<(&'static str, &'static str, String)> {
+fn ended(
+    types: &[&'static str],
+    reason: &'static str,
+    message: &str,
+) -> Vec<(&'static str, &'static str, String)> {
     types.iter().map(|type_| (*type_, reason, message.to_owned())).collect()
 }
 

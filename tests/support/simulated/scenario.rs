@@ -140,7 +140,8 @@ impl Scenario {
     /// The OrchestrationDefinition.
     pub fn definition(&self) -> Value {
         let activity = |step: &Step| {
-            let source = |need: &String| json!({"source": format!("{need}.value"), "target": format!("from-{need}")});
+            let source =
+                |need: &String| json!({"source": format!("{need}.value"), "target": format!("from-{need}")});
             let inputs: Vec<Value> =
                 if step.reads { step.needs.iter().map(source).collect() } else { Vec::new() };
             json!({"id": step.id, "type": "work", "dependsOn": step.needs, "inputs": inputs})

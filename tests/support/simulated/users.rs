@@ -47,7 +47,10 @@ impl Act {
 
     /// Whether the run ends as if nothing had happened.
     pub fn is_harmless(self) -> bool {
-        matches!(self, Self::UnlabelJobs | Self::AnnotateRun | Self::ExtendRun | Self::DropStatus | Self::Poison)
+        matches!(
+            self,
+            Self::UnlabelJobs | Self::AnnotateRun | Self::ExtendRun | Self::DropStatus | Self::Poison
+        )
     }
 
     /// Does it.
@@ -91,16 +94,26 @@ impl Act {
             }
             Self::AnnotateRun => {
                 let (_, _) = users
-                    .send(Method::PATCH, &paths::run(), &json!({"metadata": {"annotations": {"seen": "yes"}}}))
+                    .send(
+                        Method::PATCH,
+                        &paths::run(),
+                        &json!({"metadata": {"annotations": {"seen": "yes"}}}),
+                    )
                     .await;
             }
-            Self::ExtendRun => users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": 4000}})).await,
+            Self::ExtendRun => {
+                users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": 4000}})).await
+            }
             Self::DropStatus => {
                 // The rules of the kind refuse it once there is one.
-                let (_, _) = users.send(Method::PATCH, &format!("{}/status", paths::run()), &json!({"status": null})).await;
+                let (_, _) = users
+                    .send(Method::PATCH, &format!("{}/status", paths::run()), &json!({"status": null}))
+                    .await;
             }
             Self::Poison => poison(users).await,
-            Self::DeleteNamespace => users.delete(&format!("/api/v1/namespaces/{NAMESPACE}"), &Value::Null).await,
+            Self::DeleteNamespace => {
+                users.delete(&format!("/api/v1/namespaces/{NAMESPACE}"), &Value::Null).await
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service};
 
 use super::direct::Direct;
-use super::faults::{Fault, Kind, Planned};
+use super::faults::{Ail, Fault, Kind, Planned};
 use super::scenario::Scenario;
 use super::taps::{HOLD, Tap};
 use super::witness::{LATE, OPERATOR};
@@ -242,8 +242,9 @@ impl Wire {
                     return Err(reset());
                 }
                 Fault::Down(seconds) => {
-                    net.state.lock().unwrap().down_until = Some(Instant::now() + Duration::from_secs(seconds));
-                    Kind::ALL.iter().for_each(|kind| process.tap(*kind).befall(super::faults::Ail::Cut));
+                    net.state.lock().unwrap().down_until =
+                        Some(Instant::now() + Duration::from_secs(seconds));
+                    Kind::ALL.iter().for_each(|kind| process.tap(*kind).befall(Ail::Cut));
                 }
                 Fault::Watch(kind, ail) => process.tap(kind).befall(ail),
                 Fault::Compact => net.server.compact(),
@@ -271,7 +272,7 @@ impl Wire {
         if let Some(as_of) = net.as_of(&ask) {
             request.extensions_mut().insert(as_of);
             if let Some(kind) = ask.kind {
-                process.tap(kind).befall(super::faults::Ail::Held);
+                process.tap(kind).befall(Ail::Held);
             }
         }
         let answer = match end {

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::nodes::{News, has};
+use super::reading::{controller, recorded, text, without_suspension};
 use super::scenario::Scenario;
 
 /// Who sends what an operator sends, and what arrives after it has given up waiting. Of the latter nobody can say any
@@ -116,7 +117,13 @@ impl Book {
             return self.broken(13, format!("the operator made or removed {:?}", write.key));
         };
         let is_same = |pointer: &str| old.pointer(pointer) == new.pointer(pointer);
-        let kept = ["/spec", "/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/metadata/ownerReferences"];
+        let kept = [
+            "/spec",
+            "/metadata/labels",
+            "/metadata/annotations",
+            "/metadata/finalizers",
+            "/metadata/ownerReferences",
+        ];
         if write.context.subresource != "status" || !kept.into_iter().all(is_same) {
             self.broken(13, format!("the operator wrote more than the status of {:?}", write.key));
         }
@@ -157,7 +164,10 @@ impl Book {
             }
             (Some(old), Some(new)) => {
                 if is_ours && without_suspension(old) != without_suspension(new) {
-                    self.broken(13, format!("the operator changed more of the Job {name} than its suspension"));
+                    self.broken(
+                        13,
+                        format!("the operator changed more of the Job {name} than its suspension"),
+                    );
                 }
                 if old["spec"]["suspend"] == false && new["spec"]["suspend"] == true {
                     self.tell(News::JobSuspended(name.clone()));
@@ -176,25 +186,41 @@ impl Book {
     }
 
     /// A Job is made: may its activity start?
-    fn check_start(&mut self, store: &Store, namespace: &str, job: &Value, key: &(String, String), owner: &str) {
+    fn check_start(
+        &mut self,
+        store: &Store,
+        namespace: &str,
+        job: &Value,
+        key: &(String, String),
+        owner: &str,
+    ) {
         let (uid, activity) = key;
-        let attempt = text(job, "/metadata/labels/orchestrator.dev~1attempt").and_then(|text| text.parse().ok());
+        let attempt =
+            text(job, "/metadata/labels/orchestrator.dev~1attempt").and_then(|text| text.parse().ok());
         let attempt: u32 = attempt.unwrap_or_default();
         if attempt != 1 {
             self.broken(4, format!("attempt {attempt} of \"{activity}\", of 1"));
         }
         if text(job, "/metadata/name") != Some(child_name(owner, uid, activity, attempt).as_str()) {
-            self.broken(5, format!("the name {} does not follow from \"{activity}\"", job["metadata"]["name"]));
+            self.broken(
+                5,
+                format!("the name {} does not follow from \"{activity}\"", job["metadata"]["name"]),
+            );
         }
-        let place = Key { storage: "orchestrator.dev/orchestrations".to_owned(), namespace: namespace.to_owned(), name: owner.to_owned() };
-        let run = store.get(&place).map(|run| &run.value).filter(|run| text(run, "/metadata/uid") == Some(uid));
+        let place = Key {
+            storage: "orchestrator.dev/orchestrations".to_owned(),
+            namespace: namespace.to_owned(),
+            name: owner.to_owned(),
+        };
+        let run =
+            store.get(&place).map(|run| &run.value).filter(|run| text(run, "/metadata/uid") == Some(uid));
         let (count, is_removed) = self.jobs.get(key).copied().unwrap_or_default();
         if count > 0 && !is_removed {
             self.broken(1, format!("a second Job of \"{activity}\" while nobody took away the first"));
         }
         // A run that is gone takes the Job with it at once.
         let Some(run) = run else { return };
-        let state = state(run, activity);
+        let state = recorded(run, activity);
         if state == ActivityState::NotStarted && !self.is_alone {
             return;
         }
@@ -208,18 +234,26 @@ impl Book {
         }
         let Some(step) = self.scenario.step(activity).cloned() else { return };
         for need in &step.needs {
-            let is_recorded = self::state(run, need) == ActivityState::Succeeded;
-            let is_known = is_recorded || (!step.reads && self.complete.contains(&(uid.clone(), need.clone())));
+            let is_recorded = recorded(run, need) == ActivityState::Succeeded;
+            let is_known =
+                is_recorded || (!step.reads && self.complete.contains(&(uid.clone(), need.clone())));
             if !is_known {
                 self.broken(3, format!("\"{activity}\" is started before \"{need}\" is done and recorded"));
             }
         }
         if self.scenario.tiered {
-            let tier = |of: &str| run.pointer(&format!("/status/activities/{of}/tier")).and_then(Value::as_u64);
+            let tier =
+                |of: &str| run.pointer(&format!("/status/activities/{of}/tier")).and_then(Value::as_u64);
             let (steps, own) = (self.scenario.steps.clone(), tier(activity));
             for earlier in steps.iter().filter(|other| tier(&other.id) < own) {
                 if !self.complete.contains(&(uid.clone(), earlier.id.clone())) {
-                    self.broken(3, format!("\"{activity}\" is started before \"{}\" of an earlier tier is done", earlier.id));
+                    self.broken(
+                        3,
+                        format!(
+                            "\"{activity}\" is started before \"{}\" of an earlier tier is done",
+                            earlier.id
+                        ),
+                    );
                 }
             }
         }
@@ -242,13 +276,14 @@ impl Book {
         let activities = new.pointer("/status/activities").and_then(Value::as_object);
         let mut states = Vec::new();
         for (id, entry) in activities.into_iter().flatten() {
-            let state = state(new, id);
+            let state = recorded(new, id);
             states.push(state);
             let key = (uid.clone(), id.clone());
             if matches!(state, ActivityState::Running) && !self.jobs.contains_key(&key) {
                 self.broken(3, format!("\"{id}\" is recorded as Running, and no Job was ever made"));
             }
-            if state == ActivityState::NotStarted && self.jobs.get(&key).is_some_and(|(_, is_removed)| !is_removed) {
+            let is_certain = self.is_alone && state == ActivityState::NotStarted;
+            if is_certain && self.jobs.get(&key).is_some_and(|(_, is_removed)| !is_removed) {
                 self.broken(2, format!("\"{id}\" is recorded as NotStarted, and there is a Job of it"));
             }
             if entry["attempt"].as_u64().unwrap_or_default() > 1 {
@@ -274,13 +309,21 @@ impl Book {
         if is_set("/status") && new.pointer("/status").is_none() {
             self.broken(9, "the status is gone".to_owned());
         }
-        for once in ["/status/revision", "/status/startTime", "/status/stopTime", "/status/completionTime", "/status/output"] {
+        for once in [
+            "/status/revision",
+            "/status/startTime",
+            "/status/stopTime",
+            "/status/completionTime",
+            "/status/output",
+        ] {
             if is_set(once) && !is_same(once) {
                 self.broken(if once == "/status/revision" { 12 } else { 9 }, format!("{once} has changed"));
             }
         }
         let is_finished = is_set("/status/completionTime");
-        if is_finished && !["/status/state", "/status/activities", "/status/duration"].into_iter().all(is_same) {
+        if is_finished
+            && !["/status/state", "/status/activities", "/status/duration"].into_iter().all(is_same)
+        {
             self.broken(9, "a finished status has changed".to_owned());
         }
         let seen = |run: &Value| run.pointer("/status/observedGeneration").and_then(Value::as_i64);
@@ -290,7 +333,7 @@ impl Book {
         let activities = old.pointer("/status/activities").and_then(Value::as_object);
         for (id, before) in activities.into_iter().flatten() {
             let after = new.pointer(&format!("/status/activities/{id}")).cloned().unwrap_or_default();
-            let (from, to) = (state(old, id), state(new, id));
+            let (from, to) = (recorded(old, id), recorded(new, id));
             if !is_legal(from, to) {
                 self.broken(8, format!("\"{id}\" goes from {from:?} to {to:?}"));
             }
@@ -316,42 +359,18 @@ impl Book {
             namespace: text(run, "/metadata/namespace").unwrap_or_default().to_owned(),
             name: text(run, "/status/revision").unwrap_or_default().to_owned(),
         };
-        let pinned = store.get(&revision).and_then(|revision| revision.value.pointer("/data/definition/spec/activities"));
+        let pinned = store
+            .get(&revision)
+            .and_then(|revision| revision.value.pointer("/data/definition/spec/activities"));
         let total = pinned.and_then(Value::as_array).map_or(0, Vec::len);
         let all = |wanted: ActivityState| states.iter().all(|state| *state == wanted);
         match text(run, "/status/state") {
             Some("Succeeded") if states.len() == total && total > 0 && all(ActivityState::Succeeded) => {}
             Some("Failed")
                 if states.iter().all(|state| is_final(*state))
-                    && (states.contains(&ActivityState::Failed) || !matches!(reason, "ActivityFailed" | "Completed" | "")) => {}
+                    && (states.contains(&ActivityState::Failed)
+                        || !matches!(reason, "ActivityFailed" | "Completed" | "")) => {}
             other => self.broken(10, format!("it ended as {other:?}, {reason}, with {states:?}")),
         }
     }
-}
-
-/// A text in an object.
-pub fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
-    value.pointer(pointer).and_then(Value::as_str)
-}
-
-/// Name and uid of the one controller of an object.
-fn controller(object: &Value) -> Option<(&str, &str)> {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array)?;
-    let [owner] = owners.as_slice() else { return None };
-    (owner["controller"] == true && owner["kind"] == "Orchestration").then_some(())?;
-    Some((owner["name"].as_str()?, owner["uid"].as_str()?))
-}
-
-/// The recorded state of an activity.
-fn state(run: &Value, activity: &str) -> ActivityState {
-    let state = run.pointer(&format!("/status/activities/{activity}/state"));
-    state.and_then(|state| serde_json::from_value(state.clone()).ok()).unwrap_or_default()
-}
-
-fn without_suspension(job: &Value) -> Value {
-    let mut spec = job["spec"].clone();
-    if let Some(spec) = spec.as_object_mut() {
-        spec.remove("suspend");
-    }
-    serde_json::json!([spec, job["metadata"]["labels"], job["metadata"]["annotations"], job["metadata"]["ownerReferences"]])
 }

@@ -3,8 +3,9 @@
 //! Responsible for: one run from its beginning to a while after its end, and what was wrong with it. Must never:
 //! depend on the machine: the same schedule gives the same run.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,19 +24,23 @@ use tokio::time::{Instant, sleep};
 use tower::timeout::Timeout;
 
 use super::direct::Direct;
-use super::faults::{Planned, Schedule};
+use super::faults::{Ail, Fault, Planned, Schedule};
 use super::nodes::Nodes;
+use super::reading::text;
 use super::scenario::{NAMESPACE, RUN, Scenario, paths};
 use super::users::Act;
 use super::wire::{Net, Process, Wire};
-use super::witness::{Shared, text, witness};
+use super::witness::{Shared, witness};
 
 /// Pause before an operator that died lives again.
 const RESTART: Duration = Duration::from_secs(1);
 /// Longest that a run may take after its deadline: the grace of its end, and the longest pause after failures.
 const PATIENCE: Duration = Duration::from_secs(60 + 900);
-/// How long everything must have been done before it counts as done: what is slow or late comes to its end.
+/// How long everything must have been done before it counts as done: what is slow or late comes to its end, a silent
+/// watch is given up, a server that is away comes back.
 const SETTLE: Duration = Duration::from_secs(100);
+const SETTLE_AFTER_SILENCE: Duration = Duration::from_secs(310);
+const SETTLE_AFTER_OUTAGE: Duration = Duration::from_secs(700);
 /// How long nothing may be written once all is done: in most runs some minutes, in some so long that every periodic
 /// look comes by.
 const QUIET: Duration = Duration::from_secs(200);
@@ -79,7 +84,7 @@ pub struct Rules {
 }
 
 /// What came of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What was wrong; nothing is good.
     pub violations: Vec<String>,
@@ -105,13 +110,15 @@ fn prepare(scenario: &Scenario) -> Server {
 async fn make_ready(scenario: &Scenario) -> Server {
     let server = empty(VirtualClock::new(beginning() - SignedDuration::from_secs(60)));
     let users = Direct::new(&server, "user");
-    let namespace = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    let namespace =
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     users.create("/api/v1/namespaces", &namespace).await;
     users.create(&paths::activities(), &Scenario::activity()).await;
     users.create(&paths::definitions(), &scenario.definition()).await;
     let (_stop, shutdown) = watch::channel(false);
     let clock = VirtualClock::new(beginning() - SignedDuration::from_secs(60));
-    let operator = tokio::spawn(orchestrator::app::run(server.client(), clock, Settings::default(), shutdown));
+    let operator =
+        tokio::spawn(orchestrator::app::run(server.client(), clock, Settings::default(), shutdown));
     sleep(Duration::from_secs(30)).await;
     operator.abort();
     let definition = users.get(&format!("{}/flow", paths::definitions())).await.unwrap();
@@ -134,12 +141,31 @@ pub fn runtime() -> tokio::runtime::Runtime {
 
 /// Runs a schedule in a world of its own.
 pub fn run(scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Outcome {
-    fastrand::seed(schedule.seed);
     let snapshot = prepared(scenario);
-    runtime().block_on(async move {
+    fastrand::seed(schedule.seed);
+    let panics = panics();
+    let mut outcome = runtime().block_on(async move {
         let mut world = World::new(&snapshot, scenario, schedule, rules).await;
         world.live().await
-    })
+    });
+    if self::panics() > panics {
+        outcome.violations.push("invariant 17: something panicked".to_owned());
+    }
+    outcome
+}
+
+/// Panics on this thread so far. The operator survives them, and they are mistakes all the same.
+fn panics() -> usize {
+    thread_local!(static PANICS: Cell<usize> = const { Cell::new(0) });
+    static COUNT: Once = Once::new();
+    COUNT.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.with(|panics| panics.set(panics.get() + 1));
+            before(panic);
+        }));
+    });
+    PANICS.with(Cell::get)
 }
 
 /// The client of an operator, with the time limit of the real one.
@@ -181,7 +207,7 @@ struct World {
     operators: JoinSet<()>,
     alive: BTreeMap<usize, (Arc<Process>, AbortHandle)>,
     reborn: Vec<(Instant, usize)>,
-    _shutdown: watch::Sender<bool>,
+    shutdown: watch::Sender<bool>,
 }
 
 impl World {
@@ -205,7 +231,7 @@ impl World {
             operators: JoinSet::new(),
             alive: BTreeMap::new(),
             reborn: Vec::new(),
-            _shutdown: watch::channel(false).0,
+            shutdown: watch::channel(false).0,
         };
         (0..schedule.replicas).for_each(|replica| world.start(replica));
         world
@@ -214,8 +240,12 @@ impl World {
     fn start(&mut self, replica: usize) {
         let process = Process::new(replica);
         let client = client(&self.net, &process);
-        let operator =
-            orchestrator::app::run(client, self.place.clock.clone(), self.settings.clone(), self._shutdown.subscribe());
+        let operator = orchestrator::app::run(
+            client,
+            self.place.clock.clone(),
+            self.settings.clone(),
+            self.shutdown.subscribe(),
+        );
         let handle = self.operators.spawn(operator);
         self.alive.insert(replica, (process, handle));
     }
@@ -257,7 +287,7 @@ impl World {
                 }
             }
             Some(ended) = self.operators.join_next(), if !self.operators.is_empty() => {
-                if ended.is_ok_and(|()| true) {
+                if ended.is_ok() {
                     self.place.book.lock().unwrap().violations.push("invariant 17: an operator ended by itself".to_owned());
                 }
             }
@@ -281,8 +311,17 @@ impl World {
         if !self.is_done() {
             return false;
         }
-        self.pass_until(Instant::now() + SETTLE).await;
+        self.pass_until(Instant::now() + self.settling()).await;
         self.is_done()
+    }
+
+    fn settling(&self) -> Duration {
+        let longest = self.faults.iter().map(|planned| match planned.fault {
+            Fault::Watch(_, Ail::Silent) => SETTLE_AFTER_SILENCE,
+            Fault::Down(_) => SETTLE_AFTER_OUTAGE,
+            _ => SETTLE,
+        });
+        longest.max().unwrap_or(SETTLE)
     }
 
     fn is_done(&self) -> bool {
@@ -301,7 +340,7 @@ impl World {
         let users = &self.users;
         let run = users.get(&paths::run()).await;
         let mut wrong = Vec::new();
-        let did = |act: Act| self.faults.iter().any(|planned| planned.fault == super::faults::Fault::User(act));
+        let did = |act: Act| self.faults.iter().any(|planned| planned.fault == Fault::User(act));
         match &run {
             None if did(Act::DeleteRun) || did(Act::DeleteNamespace) => {
                 let left = users.list(&paths::jobs()).await.len();
@@ -316,16 +355,22 @@ impl World {
     }
 
     fn check_run(&self, run: &Value, wrong: &mut Vec<String>) {
-        let Some(state) = text(run, "/status/state").filter(|_| text(run, "/status/completionTime").is_some()) else {
+        let Some(state) =
+            text(run, "/status/state").filter(|_| text(run, "/status/completionTime").is_some())
+        else {
             let status = run["status"].to_string();
-            return wrong.push(format!("liveness 1: it never ends: {}", status.chars().take(600).collect::<String>()));
+            return wrong.push(format!(
+                "liveness 1: it never ends: {}",
+                status.chars().take(600).collect::<String>()
+            ));
         };
         if !self.faults.iter().all(|planned| planned.fault.is_harmless()) {
             return;
         }
         let expected = if self.scenario.succeeds() { "Succeeded" } else { "Failed" };
         if state != expected {
-            wrong.push(format!("it ends as {state}, and nothing touched it: {}", run["status"]["conditions"]));
+            wrong
+                .push(format!("it ends as {state}, and nothing touched it: {}", run["status"]["conditions"]));
         }
         for step in self.scenario.steps.iter().filter(|_| state == "Succeeded") {
             if run["status"]["activities"][&step.id]["outputs"] != Scenario::outputs(&step.id) {

@@ -1,0 +1,39 @@
+//! Reading objects as JSON.
+//!
+//! Responsible for: the few values that invariants are about. Must never: judge them.
+
+use orchestrator::api::orchestration::ActivityState;
+use serde_json::{Value, json};
+
+/// A text in an object.
+pub fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+/// Name and uid of the one controller of an object.
+pub fn controller(object: &Value) -> Option<(&str, &str)> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array)?;
+    let [owner] = owners.as_slice() else { return None };
+    (owner["controller"] == true && owner["kind"] == "Orchestration").then_some(())?;
+    Some((owner["name"].as_str()?, owner["uid"].as_str()?))
+}
+
+/// The recorded state of an activity.
+pub fn recorded(run: &Value, activity: &str) -> ActivityState {
+    let state = run.pointer(&format!("/status/activities/{activity}/state"));
+    state.and_then(|state| serde_json::from_value(state.clone()).ok()).unwrap_or_default()
+}
+
+/// What of a Job only its maker may decide.
+pub fn without_suspension(job: &Value) -> Value {
+    let mut spec = job["spec"].clone();
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("suspend");
+    }
+    json!([
+        spec,
+        job["metadata"]["labels"],
+        job["metadata"]["annotations"],
+        job["metadata"]["ownerReferences"]
+    ])
+}
