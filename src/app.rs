@@ -10,6 +10,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::controller::wiring::{self, Shutdown};
 
+pub mod local;
+
 /// Runs the operator with a client until shutdown.
 pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shutdown: Shutdown) {
     tracing::info!(?settings, version = env!("CARGO_PKG_VERSION"), "the controllers start");

@@ -11,6 +11,7 @@ use crate::telemetry::LogFormat;
 
 pub mod controller;
 pub mod crds;
+pub mod run;
 
 /// Runs orchestrations: DAGs of activities on Kubernetes.
 #[derive(Debug, Parser)]
@@ -26,6 +27,11 @@ pub struct Arguments {
 pub enum Command {
     /// Run the operator against the cluster of the kubeconfig, or the one that it runs in.
     Controller(ControllerArguments),
+    /// Run orchestrations from files on this machine, with no cluster: activities are local processes.
+    ///
+    /// There is no isolation: a process may do what its user may do, and container images are not run. Exit code 0: all
+    /// succeeded, 1: one did not, 2: something in the files is wrong and nothing was run, 3: time was up.
+    Run(run::RunArguments),
     /// Write the CustomResourceDefinitions, one file per kind.
     Crds {
         /// Directory to write into.
@@ -58,6 +64,7 @@ pub struct ControllerArguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Controller(arguments) => controller::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
         Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,0 +1,119 @@
+//! The operator with no cluster: embedded API server, controllers, the Job controller's role and the kubelet's role,
+//! put together in one process.
+//!
+//! Responsible for: starting and stopping the parts in order. Must never: be a way around the API; what comes in and
+//! out goes through the client.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kube::Client;
+use kube::api::{Api, ListParams};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::api::labels;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::embedded::kinds::definition::Definition;
+use crate::embedded::server::Server;
+use crate::embedded::{job, runner};
+
+/// Name of the one node.
+const NODE: &str = "localhost";
+/// Most bytes at the end of a log that are shown.
+const TAIL_BYTES: usize = 2048;
+/// Most lines at the end of a log that are shown.
+const TAIL_LINES: usize = 10;
+
+/// Everything that runs.
+#[derive(Debug)]
+pub struct Local {
+    /// The API server.
+    pub server: Server,
+    runner: runner::Settings,
+    shutdown: watch::Sender<bool>,
+    controllers: JoinSet<()>,
+    node: JoinSet<()>,
+}
+
+impl Local {
+    /// Starts all parts. Private directories of pods lie below `directory`, logs below `logs` if it is given, and they
+    /// stay then.
+    pub fn start(
+        clock: &Arc<dyn Clock>,
+        settings: Settings,
+        directory: &Path,
+        logs: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let mut builder = Server::builder(Arc::clone(clock));
+        for definition in crate::api::crds() {
+            let definition = serde_json::to_value(&definition)?;
+            let compiled = Definition::compile(&definition)
+                .map_err(|errors| anyhow::anyhow!("a kind of ours cannot be served: {errors:?}"))?;
+            builder = builder.definition(compiled);
+        }
+        let server = builder.build();
+        let mut runner = runner::Settings::new(directory);
+        if let Some(logs) = logs {
+            runner.logs = logs;
+            runner.keep_logs = true;
+        }
+        let (shutdown, stop) = watch::channel(false);
+        let mut node = JoinSet::new();
+        let role = job::Settings { node_name: Some(NODE.to_owned()), ..job::Settings::default() };
+        node.spawn(job::run(server.client(), Arc::clone(clock), role, stop.clone()));
+        let kubelet = runner::run(server.client(), Arc::clone(clock), runner.clone(), stop.clone());
+        node.spawn(async move {
+            if let Err(error) = kubelet.await {
+                tracing::error!(%error, "no processes can be run");
+            }
+        });
+        let mut controllers = JoinSet::new();
+        controllers.spawn(super::run(server.client(), Arc::clone(clock), settings, stop));
+        Ok(Self { server, runner, shutdown, controllers, node })
+    }
+
+    /// A client of the API server.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.server.client()
+    }
+
+    /// The end of the log of an activity's last pod; empty if it wrote none.
+    pub async fn log_tail(&self, namespace: &str, orchestration_uid: &str, activity: &str) -> String {
+        let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let wanted = ListParams::default().labels(&format!("{}={orchestration_uid}", labels::ORCHESTRATION_UID));
+        let Ok(found) = pods.list(&wanted).await else { return String::new() };
+        let of_activity = |pod: &&Pod| {
+            let annotations = pod.metadata.annotations.as_ref();
+            annotations.and_then(|all| all.get(labels::ACTIVITY)).is_some_and(|id| id == activity)
+        };
+        let Some(pod) = found.items.iter().filter(of_activity).max_by_key(|pod| &pod.metadata.creation_timestamp) else {
+            return String::new();
+        };
+        let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let tails = containers.iter().filter_map(|container| {
+            let file = self.runner.log(pod, &container.name).ok()?;
+            tail(&std::fs::read(file).ok()?)
+        });
+        tails.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Stops the controllers, ends all processes, and waits for both.
+    pub async fn stop(mut self) {
+        self.shutdown.send_replace(true);
+        while self.controllers.join_next().await.is_some() {}
+        while self.node.join_next().await.is_some() {}
+    }
+}
+
+/// The last lines of a log.
+fn tail(log: &[u8]) -> Option<String> {
+    let start = log.len().saturating_sub(TAIL_BYTES);
+    let text = String::from_utf8_lossy(log.get(start..)?).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.len().saturating_sub(TAIL_LINES);
+    Some(lines.get(first..)?.join("\n")).filter(|tail| !tail.is_empty())
+}

@@ -1,0 +1,213 @@
+//! Manifests: files of YAML or JSON documents, as people keep them.
+//!
+//! Responsible for: finding every document with the place where it stands, and every file or document that cannot be
+//! read, all at once. Must never: know what a document means.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Largest file that is read, in bytes: more than any object that an API server takes.
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Endings of the files that are read from a directory.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Where a document stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// Number of the document in the file, from 1.
+    pub document: usize,
+    /// Line at which the document begins, from 1.
+    pub line: usize,
+}
+
+/// One document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Where it stands.
+    pub place: Place,
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+    /// `metadata.name`; absent if the name is to be generated.
+    pub name: Option<String>,
+    /// The whole document.
+    pub value: Value,
+}
+
+/// Something that is wrong with a file or a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub place: Place,
+    /// What is wrong, with the field path if there is one.
+    pub message: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: document {}: {}", self.place, self.place.document, self.message)
+    }
+}
+
+/// Reads all documents of files and directories. Directories are read in the order of names, without descending.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Mistake>> {
+    let mut documents = Vec::new();
+    let mut mistakes = Vec::new();
+    for path in paths {
+        match files(path) {
+            Ok(files) => {
+                for file in files {
+                    match read(&file) {
+                        Ok(text) => parse(&file, &text, &mut documents, &mut mistakes),
+                        Err(message) => mistakes.push(whole(&file, message)),
+                    }
+                }
+            }
+            Err(message) => mistakes.push(whole(path, message)),
+        }
+    }
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+fn whole(file: &Path, message: String) -> Mistake {
+    Mistake { place: Place { file: file.to_owned(), document: 1, line: 1 }, message }
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if !metadata.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let is_manifest = |file: &PathBuf| {
+        file.is_file() && file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ENDINGS.contains(&e))
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_manifest).collect();
+    files.sort();
+    if files.is_empty() {
+        return Err("holds no file that ends in .yaml, .yml or .json".to_owned());
+    }
+    Ok(files)
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(file).map(|metadata| metadata.len()).unwrap_or_default();
+    if size > MAX_FILE_BYTES {
+        return Err(format!("has {size} bytes, at most {MAX_FILE_BYTES} are read"));
+    }
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
+}
+
+fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut Vec<Mistake>) {
+    let mut number = 0;
+    for (line, part) in split(text) {
+        number += 1;
+        let place = Place { file: file.to_owned(), document: number, line };
+        let value: Value = match serde_saphyr::from_str(part) {
+            Ok(value) => value,
+            Err(error) => {
+                let at = error.location().map_or(line, |location| {
+                    line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
+                });
+                let words = error.to_string();
+                let message = format!("is not YAML: {}", words.lines().next().unwrap_or_default());
+                mistakes.push(Mistake { place: Place { line: at, ..place }, message });
+                continue;
+            }
+        };
+        match identify(place.clone(), value) {
+            Ok(None) => {}
+            Ok(Some(document)) => documents.push(document),
+            Err(message) => mistakes.push(Mistake { place, message }),
+        }
+    }
+}
+
+/// What a document says that it is; an empty document is nothing.
+fn identify(place: Place, value: Value) -> Result<Option<Document>, String> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    if !value.is_object() {
+        return Err("must be an object with apiVersion, kind and metadata".to_owned());
+    }
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let missing: Vec<&str> =
+        [("/apiVersion", "apiVersion"), ("/kind", "kind")].iter().filter(|(at, _)| text(at).is_none()).map(|(_, name)| *name).collect();
+    if !missing.is_empty() {
+        return Err(format!("{} is required", missing.join(" and ")));
+    }
+    let (api_version, kind) = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default());
+    let name = text("/metadata/name");
+    Ok(Some(Document { place, api_version, kind, name, value }))
+}
+
+/// The documents of a text with the lines at which they begin. A line that begins with `---` always separates, in YAML
+/// even within a block of text.
+fn split(text: &str) -> Vec<(usize, &str)> {
+    let mut parts = Vec::new();
+    let (mut start, mut start_line, mut offset) = (0, 1, 0);
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let is_separator = line.strip_prefix("---").is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with(' '));
+        if is_separator {
+            parts.push((start_line, text.get(start..offset).unwrap_or_default()));
+            // What follows the dashes on the same line belongs to the document.
+            start = offset + 3;
+            start_line = number + 1;
+        }
+        offset += line.len();
+    }
+    parts.push((start_line, text.get(start..).unwrap_or_default()));
+    let is_empty = |part: &str| part.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+    parts.retain(|(_, part)| !is_empty(part));
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_text(text: &str) -> (Vec<Document>, Vec<String>) {
+        let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
+        parse(Path::new("f.yaml"), text, &mut documents, &mut mistakes);
+        (documents, mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_document_knows_its_place() {
+        let (documents, mistakes) = parse_text("# first\n---\nkind: A\napiVersion: v1\n---\n\n---\nkind: B\napiVersion: v1\nmetadata: {name: b}\n");
+        assert_eq!(mistakes, Vec::<String>::new());
+        let shown: Vec<_> = documents.iter().map(|d| (d.kind.as_str(), d.place.document, d.place.line)).collect();
+        assert_eq!(shown, [("A", 1, 2), ("B", 2, 7)]);
+        assert_eq!(documents[1].name.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let (documents, mistakes) = parse_text("a: [\n---\nkind: A\n---\n- 1\n---\nkind: B\napiVersion: v1\n");
+        assert_eq!(documents.len(), 1);
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(mistakes[0].contains("document 1: is not YAML"), "{mistakes:?}");
+        assert_eq!(mistakes[1], "f.yaml:2: document 2: apiVersion is required");
+        assert_eq!(mistakes[2], "f.yaml:4: document 3: must be an object with apiVersion, kind and metadata");
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_told() {
+        let mistakes = load(&[PathBuf::from("does-not-exist.yaml"), PathBuf::from("neither")]).unwrap_err();
+        assert_eq!(mistakes.len(), 2);
+        assert!(mistakes[0].to_string().starts_with("does-not-exist.yaml:1: document 1: cannot be read: "));
+    }
+}
