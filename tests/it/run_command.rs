@@ -83,7 +83,11 @@ fn logs_are_kept_where_they_are_wanted() {
 fn holds(directory: &Path, text: &str) -> bool {
     std::fs::read_dir(directory).unwrap().any(|entry| {
         let path = entry.unwrap().path();
-        if path.is_dir() { holds(&path, text) } else { std::fs::read_to_string(&path).unwrap().contains(text) }
+        if path.is_dir() {
+            holds(&path, text)
+        } else {
+            std::fs::read_to_string(&path).unwrap().contains(text)
+        }
     })
 }
 
@@ -131,9 +135,14 @@ fn an_unknown_kind_and_a_missing_definition_are_told_by_name() {
     let output = run(&[&file]);
     assert_eq!(output.status.code(), Some(2));
     let told = errors(&output);
-    assert!(told.contains(":1: document 1: Gadget g: the embedded API server has no kind Gadget of example.com/v1"), "{told}");
     assert!(
-        told.contains(":5: document 2: Orchestration lonely: spec.type: there is no OrchestrationDefinition \"never-defined\" among the documents"),
+        told.contains(
+            ":1: document 1: Gadget g: the embedded API server has no kind Gadget of example.com/v1"
+        ),
+        "{told}"
+    );
+    assert!(
+        told.contains(":4: document 2: Orchestration lonely: spec.type: there is no OrchestrationDefinition \"never-defined\" among the documents"),
         "{told}"
     );
 }

@@ -59,7 +59,8 @@ impl Changes {
                 changes.extend(self.new(change));
             }
         }
-        let message = condition::find(&status.conditions, "Succeeded").map(|succeeded| succeeded.message.clone());
+        let message =
+            condition::find(&status.conditions, "Succeeded").map(|succeeded| succeeded.message.clone());
         let is_final = status.completion_time.is_some();
         let accepted = condition::is_true(&status.conditions, "Accepted");
         changes.extend(self.new(Change {
@@ -184,7 +185,10 @@ mod tests {
         assert_eq!(told(&mut changes, "Running", "Running"), Vec::<String>::new());
         let last = told(&mut changes, "Succeeded", "Running");
         assert_eq!(last.len(), 1);
-        assert!(last[0].starts_with("o ") && last[0].contains("config") && last[0].ends_with("Succeeded"), "{last:?}");
+        assert!(
+            last[0].starts_with("o ") && last[0].contains("config") && last[0].ends_with("Succeeded"),
+            "{last:?}"
+        );
     }
 
     #[test]
