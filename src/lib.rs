@@ -18,7 +18,7 @@
 //! | [`engine`] | every decision, as pure functions: compile, graph, acceptance, plan |
 //! | [`provider`] | who does the work, in the engine's words: Jobs and their pods |
 //! | [`controller`] | the six steps around the engine, one file per kind |
-//! | [`embedded`] | the parts of Kubernetes that `orchestrator run` needs, in this process |
+//! | [`embedded`] | Kubernetes without a cluster: the API server, the Job controller and the kubelet, in this process |
 //! | [`manifest`] | files of documents, as people keep them |
 //! | [`client`] | how we talk to the API server |
 //! | [`app`], [`cli`], [`config`], [`clock`], [`telemetry`], [`shutdown`] | the process |

@@ -113,10 +113,8 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut Vec<Mistake>) {
-    let mut number = 0;
-    for (line, part) in split(text) {
-        number += 1;
-        let place = Place { file: file.to_owned(), document: number, line };
+    for (number, (line, part)) in split(text).into_iter().enumerate() {
+        let place = Place { file: file.to_owned(), document: number + 1, line };
         let value: Value = match serde_saphyr::from_str(part) {
             Ok(value) => value,
             Err(error) => {

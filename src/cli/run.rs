@@ -52,7 +52,7 @@ pub struct RunArguments {
     #[arg(long)]
     pub logs: Option<PathBuf>,
     /// What to log on standard error: a level, or directives such as info,kube=debug.
-    #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "error")]
+    #[arg(long, default_value = "error")]
     pub log_level: String,
 }
 
@@ -64,7 +64,7 @@ enum End {
 }
 
 /// Runs what the files say.
-pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     telemetry::start(&arguments.log_level, LogFormat::Text)?;
     let documents = match manifest::load(&arguments.paths) {
         Ok(documents) => documents,
@@ -76,7 +76,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = Settings { instance: instance(), ..Settings::default() };
         let local = Local::start(&clock, settings, directory.path(), arguments.logs.clone())?;
-        let code = carry_out(&local, &documents, &arguments).await;
+        let code = carry_out(&local, &documents, arguments).await;
         local.stop().await;
         code
     })

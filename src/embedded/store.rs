@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,7 +70,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { changes: 16_384, bytes: 256 * 1024 * 1024 }
+        Self { changes: 8_192, bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -83,28 +83,22 @@ pub struct Compacted {
 
 type Objects = BTreeMap<(String, String), Arc<Object>>;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Table {
     objects: Objects,
     log: VecDeque<(Arc<Change>, usize)>,
     bytes: usize,
     /// Changes after this version are all in the log.
     floor: u64,
-    changed: watch::Sender<u64>,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        let changed = watch::Sender::new(0);
-        Self { objects: Objects::new(), log: VecDeque::new(), bytes: 0, floor: 0, changed }
-    }
+    /// Wakes who waits for a change, in the order of their waiting: a simulation is the same every time.
+    changed: Arc<Notify>,
 }
 
 /// All objects.
 #[derive(Debug)]
 pub struct Store {
     version: u64,
-    tables: HashMap<String, Table>,
+    tables: BTreeMap<String, Table>,
     by_uid: HashMap<String, Key>,
     dependents: HashMap<String, BTreeSet<Key>>,
     bounds: Bounds,
@@ -116,7 +110,7 @@ impl Store {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             version: 1,
-            tables: HashMap::new(),
+            tables: BTreeMap::new(),
             by_uid: HashMap::new(),
             dependents: HashMap::new(),
             bounds,
@@ -212,8 +206,8 @@ impl Store {
     }
 
     /// Tells of every change of a storage.
-    pub fn subscribe(&mut self, storage: &str) -> watch::Receiver<u64> {
-        self.table(storage).changed.subscribe()
+    pub fn subscribe(&mut self, storage: &str) -> Arc<Notify> {
+        Arc::clone(&self.table(storage).changed)
     }
 
     /// Forgets the history: who asks for an older version is told that it has expired.
@@ -225,7 +219,7 @@ impl Store {
             }
             table.log.clear();
             table.bytes = 0;
-            table.changed.send_replace(self.version);
+            table.changed.notify_waiters();
         }
     }
 
@@ -263,7 +257,7 @@ impl Store {
             table.bytes -= size;
             table.floor = oldest.version;
         }
-        table.changed.send_replace(version);
+        table.changed.notify_waiters();
         self.index(key, &change);
         change
     }

@@ -358,11 +358,12 @@ async fn a_drained_pod_that_succeeds_all_the_same_completes_the_job() {
 async fn a_job_that_is_active_too_long_ends_alike() {
     let stage = Stage::new().await;
     stage.create(&json!({"activeDeadlineSeconds": 2})).await;
-    let pods = [stage.pod("theirs").await, stage.pod("ours").await];
     let [theirs, ours] = stage.both(|status| status.terminating == Some(1) && status.failed == Some(1)).await;
     assert_eq!(ours, theirs);
     let reason = "DeadlineExceeded: Job was active longer than specified deadline";
     assert_eq!(ours["conditions"], json!([format!("FailureTarget=True {reason}")]));
+    let pods = stage.namespace.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(pods.len(), 2);
     stage.let_go(&pods).await;
     failed_with(&stage.end_alike().await, reason);
 }

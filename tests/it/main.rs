@@ -23,6 +23,7 @@ mod bad_input;
 mod conformance;
 mod counts;
 mod definitions;
+mod embedded_server;
 mod job_role;
 mod outcomes;
 mod rbac;

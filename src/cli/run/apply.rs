@@ -51,7 +51,7 @@ pub(super) async fn all(
     for document in others {
         match create(local, document, false).await {
             Ok(created) => made.entry(rank(&document.kind)).or_default().push((document, created)),
-            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, message))),
+            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
         }
     }
     let client = local.client();
@@ -73,7 +73,7 @@ pub(super) async fn all(
     }
     for document in &orchestrations {
         if let Err(messages) = check(local, document).await {
-            mistakes.extend(messages.into_iter().map(|message| mistake(document, message)));
+            mistakes.extend(messages.into_iter().map(|message| mistake(document, &message)));
         }
     }
     if orchestrations.is_empty() && mistakes.is_empty() {
@@ -87,7 +87,7 @@ pub(super) async fn all(
     for document in orchestrations {
         match create(local, document, false).await {
             Ok(created) => wanted.push(created),
-            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, message))),
+            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
         }
     }
     Ok(if mistakes.is_empty() { Ok(wanted) } else { Err(mistakes) })
@@ -206,10 +206,10 @@ fn problems(document: &Document, ready: &Condition) -> Vec<Mistake> {
     if ready.status == "True" {
         return Vec::new();
     }
-    ready.message.lines().map(|line| mistake(document, line.to_owned())).collect()
+    ready.message.lines().map(|line| mistake(document, line)).collect()
 }
 
-fn mistake(document: &Document, message: String) -> Mistake {
+fn mistake(document: &Document, message: &str) -> Mistake {
     let name = document.name.as_deref().unwrap_or_default();
     let what = if name.is_empty() { document.kind.clone() } else { format!("{} {name}", document.kind) };
     Mistake { place: document.place.clone(), message: format!("{what}: {message}") }

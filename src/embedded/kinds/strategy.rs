@@ -140,8 +140,9 @@ fn label_namespace(object: &mut Map<String, Value>) {
 pub fn prepare_update(kind: &Kind, new: &mut Value, old: &Value, is_status: bool) {
     if is_status && kind.is_custom() {
         // Of a custom object nothing but the status is taken.
-        let status = new.get("status").cloned();
-        *new = old.clone();
+        let status = new.as_object_mut().and_then(|members| members.remove("status"));
+        let others = old.as_object().into_iter().flatten().filter(|(name, _)| *name != "status");
+        *new = Value::Object(others.map(|(name, member)| (name.clone(), member.clone())).collect());
         set(new, "status", status);
         return;
     }

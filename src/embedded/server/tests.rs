@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, pin_mut};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::{Controller, watcher};
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::Orchestration;
+
+type Names = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug)]
 struct Still;
@@ -52,8 +55,7 @@ async fn a_real_controller_runs_on_it_in_no_time() {
     let api: Api<Orchestration> = Api::default_namespaced(client.clone());
     api.create(&PostParams::default(), &orchestration("a")).await.unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let reconcile = |object: Arc<Orchestration>,
-                     context: Arc<(Api<Orchestration>, Arc<Mutex<Vec<String>>>)>| async move {
+    let reconcile = |object: Arc<Orchestration>, context: Arc<(Api<Orchestration>, Names)>| async move {
         context.1.lock().unwrap().push(object.name_any());
         if object.status.is_none() {
             let patch = json!({"metadata": {"resourceVersion": object.resource_version()}, "status": {"state": "Running"}});
@@ -205,4 +207,53 @@ async fn a_thousand_watches_cost_nothing_while_nothing_happens() {
     for watch in &mut watches {
         assert!(matches!(watch.try_next().await.unwrap(), Some(WatchEvent::Added(_))));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_watcher_is_cut_off_instead_of_filling_the_memory() {
+    let server = Server::builder(Arc::new(Still)).history(Bounds { changes: 10, bytes: usize::MAX }).build();
+    let api: Api<ConfigMap> = Api::default_namespaced(server.client());
+    let slow = api.watch(&WatchParams::default(), "0").await.unwrap();
+    for index in 0..50 {
+        api.create(&PostParams::default(), &config_map(&format!("m{index}"), None)).await.unwrap();
+    }
+    let events: Vec<_> = slow.try_collect().await.unwrap();
+    assert!(matches!(events.as_slice(), [WatchEvent::Error(status)] if status.code == 410), "{events:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bookmarks_come_when_something_has_happened_elsewhere() {
+    let server = server();
+    let api: Api<ConfigMap> = Api::default_namespaced(server.client());
+    let events = api.watch(&WatchParams::default().labels("never=there").timeout(200), "0").await.unwrap();
+    api.create(&PostParams::default(), &config_map("a", None)).await.unwrap();
+    let events: Vec<_> = events.try_collect().await.unwrap();
+    let [WatchEvent::Bookmark(bookmark)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(bookmark.metadata.resource_version, server.version().to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_comes_and_goes_with_its_definition() {
+    let client = Server::builder(Arc::new(Still)).build().client();
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let api: Api<Orchestration> = Api::default_namespaced(client);
+    assert!(api.list(&ListParams::default()).await.is_err());
+    let made = definitions.create(&PostParams::default(), &Orchestration::crd()).await.unwrap();
+    let conditions = made.status.and_then(|status| status.conditions).unwrap_or_default();
+    assert!(
+        conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True")
+    );
+    api.create(&PostParams::default(), &orchestration("a")).await.unwrap();
+    definitions.delete(&made.metadata.name.unwrap(), &DeleteParams::default()).await.unwrap();
+    assert!(api.list(&ListParams::default()).await.is_err());
+    definitions.create(&PostParams::default(), &Orchestration::crd()).await.unwrap();
+    assert!(api.list(&ListParams::default()).await.unwrap().items.is_empty());
+    let mut bad = serde_json::to_value(Orchestration::crd()).unwrap();
+    bad["metadata"]["name"] = json!("other");
+    bad["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
+        json!([{"rule": "self.("}]);
+    let error =
+        definitions.create(&PostParams::default(), &serde_json::from_value(bad).unwrap()).await.unwrap_err();
+    let kube::Error::Api(status) = error else { panic!("{error}") };
+    assert_eq!((status.code, status.details.unwrap().causes.len()), (422, 2));
 }

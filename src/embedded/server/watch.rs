@@ -12,7 +12,7 @@ use futures::StreamExt;
 use http::Response;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
-use tokio::sync::watch::Receiver;
+use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
 use super::answer::{self, Shape};
@@ -89,7 +89,7 @@ struct Watcher {
     cursor: u64,
     /// The version of the last bookmark.
     told: u64,
-    changed: Receiver<u64>,
+    changed: Arc<Notify>,
     initial: std::vec::IntoIter<Arc<Object>>,
     /// Whether the end of the initial events is still to be told.
     end_of_initial: bool,
@@ -118,18 +118,19 @@ impl Watcher {
         if !chunk.is_empty() {
             return Some(chunk.freeze());
         }
+        let changed = Arc::clone(&self.changed);
         loop {
-            self.changed.borrow_and_update();
+            // Waiting begins before looking, so that nothing is missed in between.
+            let notified = changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
             self.advance(&mut chunk);
             if !chunk.is_empty() {
                 return Some(chunk.freeze());
             }
             let is_time_for_bookmark = tokio::select! {
                 biased;
-                changed = self.changed.changed() => {
-                    self.is_over = changed.is_err();
-                    false
-                }
+                () = notified => false,
                 () = &mut self.deadline => {
                     self.is_over = true;
                     true

@@ -153,9 +153,10 @@ pub fn patch(server: &Server, call: &Call<'_>) -> Result<Response<Body>, Refusal
             .unwrap_or_else(|| Refusal::not_found(kind, &key.name)));
     };
     let mut object = patched?;
-    let before = object.clone();
     let unfit = |words: &str| {
-        let error = FieldError::invalid("patch", &json!(before.to_string()), words);
+        // It is made once more for the message: almost always there is none.
+        let patched = patches::apply(call, kind, &old.value).map(|patched| patched.to_string());
+        let error = FieldError::invalid("patch", &json!(patched.unwrap_or_default()), words);
         Refusal::invalid_as("", "", "", &[error])
     };
     for name in ["kind", "apiVersion"] {

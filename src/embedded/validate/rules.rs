@@ -3,11 +3,12 @@
 //! Responsible for: compiling a rule once, and evaluating it on every value it concerns, with the old value where the
 //! two belong together. Must never: evaluate on an object that its schema does not hold for.
 
-use std::collections::{BTreeMap, HashMap};
+mod reads;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube_cel::KubeCelExt;
-use kube_cel::cel::common::ast::{Expr, IdedExpr};
 use kube_cel::cel::objects::{Key, Map as CelMap};
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use super::schema::{Additional, ListType, Schema};
 use super::structural::correlated;
 use crate::embedded::field::{FieldError, Path};
+use reads::{Extent, Reads};
 
 /// One rule.
 pub struct Rule {
@@ -36,14 +38,6 @@ impl std::fmt::Debug for Rule {
     }
 }
 
-/// What a rule reads of a value. Converting a whole status for a rule that asks for one member would be dear.
-#[derive(Debug)]
-enum Reads {
-    Everything,
-    /// Members by their escaped names, and whether more than their presence is read.
-    Members(BTreeMap<String, bool>),
-}
-
 impl Rule {
     /// Compiles a rule as it stands in a schema. The error says what is wrong with it.
     pub fn compile(raw: &Value) -> Result<Self, String> {
@@ -52,23 +46,27 @@ impl Rule {
             |source: &str| Program::compile(source).map_err(|error| format!("compilation failed: {error}"));
         let rule = text("rule").filter(|rule| !rule.trim().is_empty()).ok_or("rule is not specified")?;
         let program = compiled(&rule)?;
-        let reads = ["self", "oldSelf"].map(|variable| {
-            let mut reads = Reads::Members(BTreeMap::new());
-            note_reads(program.expression(), variable, &mut reads);
-            reads
-        });
         Ok(Self {
             transition: program.references().has_variable("oldSelf"),
+            reads: reads::of(program.expression()),
             program,
             message: text("message"),
             message_program: text("messageExpression").map(|source| compiled(&source)).transpose()?,
             reason: text("reason").unwrap_or_default(),
             field_path: text("fieldPath"),
             optional_old: raw.get("optionalOldSelf").and_then(Value::as_bool).unwrap_or_default(),
-            reads,
             text: rule,
         })
     }
+}
+
+/// How a rule sees a value.
+#[derive(Clone, Copy)]
+struct View<'v> {
+    reads: &'v Reads,
+    is_root: bool,
+    /// The new value, when this is the old one.
+    compared_to: Option<&'v Value>,
 }
 
 /// Evaluates rules.
@@ -150,13 +148,17 @@ impl Evaluator {
         if !rule.transition && old == Some(value) {
             return;
         }
+        let is_root = matches!(path, Path::Root);
         let [reads, reads_old] = &rule.reads;
         let mut context = self.functions.new_inner_scope();
-        context.add_variable_from_value("self", self.root(schema, value, reads, matches!(path, Path::Root)));
+        let view = View { reads, is_root, compared_to: None };
+        context.add_variable_from_value("self", self.root(schema, value, view));
         if rule.transition {
-            let old =
-                old.map_or(Cel::Null, |old| self.root(schema, old, reads_old, matches!(path, Path::Root)));
-            context.add_variable_from_value("oldSelf", old);
+            let view = View { reads: reads_old, is_root, compared_to: Some(value) };
+            context.add_variable_from_value(
+                "oldSelf",
+                old.map_or(Cel::Null, |old| self.root(schema, old, view)),
+            );
         }
         let why = match rule.program.execute(&context) {
             Ok(Cel::Bool(true)) => return,
@@ -186,12 +188,12 @@ impl Evaluator {
         path: &Path<'_>,
     ) -> String {
         if let Some(program) = &rule.message_program {
-            let is_root = matches!(path, Path::Root);
+            let whole =
+                View { reads: &Reads::Everything, is_root: matches!(path, Path::Root), compared_to: None };
             let mut context = self.functions.new_inner_scope();
-            context.add_variable_from_value("self", self.root(schema, value, &Reads::Everything, is_root));
+            context.add_variable_from_value("self", self.root(schema, value, whole));
             if let Some(old) = old {
-                context
-                    .add_variable_from_value("oldSelf", self.root(schema, old, &Reads::Everything, is_root));
+                context.add_variable_from_value("oldSelf", self.root(schema, old, whole));
             }
             if let Ok(Cel::String(message)) = program.execute(&context) {
                 return message.to_string();
@@ -201,24 +203,27 @@ impl Evaluator {
     }
 
     /// A value as a rule sees it: at the root of an object, of the metadata only the name.
-    fn root(&self, schema: &Schema, value: &Value, reads: &Reads, is_root: bool) -> Cel {
+    fn root(&self, schema: &Schema, value: &Value, view: View<'_>) -> Cel {
         let Value::Object(members) = value else { return self.convert(Some(schema), value) };
         let mut map = HashMap::new();
         let is_map = is_map(schema);
         for (name, member) in members {
             let key = if is_map { name.clone() } else { escape(name) };
-            let wanted = match reads {
-                Reads::Everything => Some(true),
-                Reads::Members(members) => members.get(&key).copied(),
-            };
-            let converted = match wanted {
-                None => continue,
-                Some(false) => Cel::Null,
-                Some(true) if is_root && name == "metadata" => self.convert(None, &only_names(member)),
-                Some(true) if is_root && matches!(name.as_str(), "apiVersion" | "kind") => {
+            let Some(extent) = view.reads.of(&key) else { continue };
+            let inner = schema.member(name);
+            // Times are equal as times, whatever their text.
+            let is_one = (member.is_object() || member.is_array()) && !inner.is_some_and(|inner| inner.timed);
+            let converted = match extent {
+                Extent::Presence => Cel::Null,
+                _ if view.is_root && name == "metadata" => self.convert(None, &only_names(member)),
+                _ if view.is_root && matches!(name.as_str(), "apiVersion" | "kind") => {
                     self.convert(None, member)
                 }
-                Some(true) => match schema.member(name) {
+                // Any two values do that are equal when these are: here 0, and 1 for another old one.
+                Extent::Comparison if is_one => {
+                    Cel::Int(i64::from(view.compared_to.is_some_and(|new| new.get(name) != Some(member))))
+                }
+                _ => match inner {
                     Some(inner) => self.convert(Some(inner), member),
                     // Preserved unknown members are invisible to CEL below an object of known members.
                     None if is_map || schema.properties.is_empty() => self.convert(None, member),
@@ -347,37 +352,6 @@ fn escape(name: &str) -> String {
         rest = rest.get(length..).unwrap_or_default();
     }
     escaped
-}
-
-fn note_reads(expression: &IdedExpr, variable: &str, reads: &mut Reads) {
-    match &expression.expr {
-        Expr::Ident(name) if name == variable => *reads = Reads::Everything,
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
-        Expr::Select(select) => match (&select.operand.expr, &mut *reads) {
-            (Expr::Ident(name), Reads::Members(members)) if name == variable => {
-                let whole = members.entry(select.field.clone()).or_default();
-                *whole |= !select.test;
-            }
-            (Expr::Ident(name), Reads::Everything) if name == variable => {}
-            _ => note_reads(&select.operand, variable, reads),
-        },
-        Expr::Call(call) => {
-            call.target
-                .iter()
-                .map(AsRef::as_ref)
-                .chain(&call.args)
-                .for_each(|inner| note_reads(inner, variable, reads));
-        }
-        Expr::List(list) => list.elements.iter().for_each(|inner| note_reads(inner, variable, reads)),
-        Expr::Comprehension(inner) => {
-            for part in
-                [&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result]
-            {
-                note_reads(part, variable, reads);
-            }
-        }
-        Expr::Map(_) | Expr::Struct(_) => *reads = Reads::Everything,
-    }
 }
 
 #[cfg(test)]

@@ -129,6 +129,8 @@ pub struct Schema {
     pub rules: Vec<Rule>,
     /// Whether there are rules here or below.
     pub ruled: bool,
+    /// Whether there are times or durations here or below.
+    pub timed: bool,
     /// Schemas of which all must hold.
     pub all_of: Vec<Schema>,
     /// Schemas of which one must hold.
@@ -240,12 +242,15 @@ fn compile(
         atomic_map: text("x-kubernetes-map-type") == Some("atomic"),
         rules: rules(raw, path)?,
         ruled: false,
+        timed: false,
         all_of: branches("allOf")?,
         any_of: branches("anyOf")?,
         one_of: branches("oneOf")?,
         not: below("not", format!("{path}.not"))?,
     };
-    schema.ruled = is_ruled(&schema);
+    schema.ruled = !schema.rules.is_empty() || below_any(&schema, |inner| inner.ruled);
+    let is_time = matches!(schema.format.as_str(), "date-time" | "duration");
+    schema.timed = is_time || below_any(&schema, |inner| inner.timed);
     // A built-in type of which nothing is known holds JSON of its own.
     let says_nothing = schema.properties.is_empty() && matches!(schema.additional, Additional::Unsaid);
     schema.preserves_unknown |= !definitions.is_empty() && says_nothing && schema.type_ != Some(Type::Array);
@@ -261,15 +266,13 @@ fn rules(raw: &Value, path: &str) -> Result<Vec<Rule>, String> {
     compiled.collect()
 }
 
-fn is_ruled(schema: &Schema) -> bool {
+/// Whether something holds of a schema directly below.
+fn below_any(schema: &Schema, holds: fn(&Schema) -> bool) -> bool {
     let additional = match &schema.additional {
-        Additional::Values(values) => values.ruled,
+        Additional::Values(values) => holds(values),
         Additional::Unsaid | Additional::Any => false,
     };
-    !schema.rules.is_empty()
-        || additional
-        || schema.items.as_ref().is_some_and(|items| items.ruled)
-        || schema.properties.values().any(|property| property.ruled)
+    additional || schema.items.as_deref().is_some_and(holds) || schema.properties.values().any(holds)
 }
 
 /// The type; in the schemas of built-in kinds it may be a list with null.

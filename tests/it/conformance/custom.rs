@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::dsl::{Case, case};
+use super::dsl::{Case, Difference, case};
 
 /// The group of the kind of the cases. A changed schema is another group, so that old ones never matter.
 pub fn group() -> String {
@@ -186,6 +186,17 @@ fn schemas() -> Vec<Case> {
         case("a nesting of a hundred levels is kept")
             .raw("POST", "widgets", "application/json",
                 &widget("a", json!({"size": 1, "any": "DEEP"})).to_string().replace("\"DEEP\"", &format!("{}1{}", "{\"a\":".repeat(100), "}".repeat(100))), 201),
+        case("a nesting of a thousand levels")
+            .raw(
+                "POST",
+                "widgets",
+                "application/json",
+                &widget("a", json!({"size": 1, "any": "DEEP"}))
+                    .to_string()
+                    .replace("\"DEEP\"", &format!("{}1{}", "{\"a\":".repeat(1000), "}".repeat(1000))),
+                400,
+            )
+            .differs(Difference::Depth),
     ]
 }
 
