@@ -64,7 +64,7 @@ pub struct ControllerArguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Controller(arguments) => controller::run(arguments),
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
     }
 }

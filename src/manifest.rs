@@ -91,9 +91,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     }
     let entries = std::fs::read_dir(path).map_err(|error| format!("cannot be read: {error}"))?;
     let is_manifest = |file: &PathBuf| {
-        file.is_file() && file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ENDINGS.contains(&e))
+        file.is_file()
+            && file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ENDINGS.contains(&e))
     };
-    let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_manifest).collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_manifest).collect();
     files.sort();
     if files.is_empty() {
         return Err("holds no file that ends in .yaml, .yml or .json".to_owned());
@@ -111,10 +113,8 @@ fn read(file: &Path) -> Result<String, String> {
 }
 
 fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut Vec<Mistake>) {
-    let mut number = 0;
-    for (line, part) in split(text) {
-        number += 1;
-        let place = Place { file: file.to_owned(), document: number, line };
+    for (number, (line, part)) in split(text).into_iter().enumerate() {
+        let place = Place { file: file.to_owned(), document: number + 1, line };
         let value: Value = match serde_saphyr::from_str(part) {
             Ok(value) => value,
             Err(error) => {
@@ -144,8 +144,11 @@ fn identify(place: Place, value: Value) -> Result<Option<Document>, String> {
         return Err("must be an object with apiVersion, kind and metadata".to_owned());
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let missing: Vec<&str> =
-        [("/apiVersion", "apiVersion"), ("/kind", "kind")].iter().filter(|(at, _)| text(at).is_none()).map(|(_, name)| *name).collect();
+    let missing: Vec<&str> = [("/apiVersion", "apiVersion"), ("/kind", "kind")]
+        .iter()
+        .filter(|(at, _)| text(at).is_none())
+        .map(|(_, name)| *name)
+        .collect();
     if !missing.is_empty() {
         return Err(format!("{} is required", missing.join(" and ")));
     }
@@ -160,7 +163,8 @@ fn split(text: &str) -> Vec<(usize, &str)> {
     let mut parts = Vec::new();
     let (mut start, mut start_line, mut offset) = (0, 1, 0);
     for (number, line) in text.split_inclusive('\n').enumerate() {
-        let is_separator = line.strip_prefix("---").is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with(' '));
+        let is_separator =
+            line.strip_prefix("---").is_some_and(|rest| rest.trim_end().is_empty() || rest.starts_with(' '));
         if is_separator {
             parts.push((start_line, text.get(start..offset).unwrap_or_default()));
             // What follows the dashes on the same line belongs to the document.
@@ -170,7 +174,8 @@ fn split(text: &str) -> Vec<(usize, &str)> {
         offset += line.len();
     }
     parts.push((start_line, text.get(start..).unwrap_or_default()));
-    let is_empty = |part: &str| part.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+    let is_empty =
+        |part: &str| part.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
     parts.retain(|(_, part)| !is_empty(part));
     parts
 }
@@ -187,16 +192,20 @@ mod tests {
 
     #[test]
     fn every_document_knows_its_place() {
-        let (documents, mistakes) = parse_text("# first\n---\nkind: A\napiVersion: v1\n---\n\n---\nkind: B\napiVersion: v1\nmetadata: {name: b}\n");
+        let (documents, mistakes) = parse_text(
+            "# first\n---\nkind: A\napiVersion: v1\n---\n\n---\nkind: B\napiVersion: v1\nmetadata: {name: b}\n",
+        );
         assert_eq!(mistakes, Vec::<String>::new());
-        let shown: Vec<_> = documents.iter().map(|d| (d.kind.as_str(), d.place.document, d.place.line)).collect();
+        let shown: Vec<_> =
+            documents.iter().map(|d| (d.kind.as_str(), d.place.document, d.place.line)).collect();
         assert_eq!(shown, [("A", 1, 2), ("B", 2, 7)]);
         assert_eq!(documents[1].name.as_deref(), Some("b"));
     }
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let (documents, mistakes) = parse_text("a: [\n---\nkind: A\n---\n- 1\n---\nkind: B\napiVersion: v1\n");
+        let (documents, mistakes) =
+            parse_text("a: [\n---\nkind: A\n---\n- 1\n---\nkind: B\napiVersion: v1\n");
         assert_eq!(documents.len(), 1);
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         assert!(mistakes[0].contains("document 1: is not YAML"), "{mistakes:?}");

@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, ListParams};
-use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -84,13 +84,16 @@ impl Local {
     /// The end of the log of an activity's last pod; empty if it wrote none.
     pub async fn log_tail(&self, namespace: &str, orchestration_uid: &str, activity: &str) -> String {
         let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
-        let wanted = ListParams::default().labels(&format!("{}={orchestration_uid}", labels::ORCHESTRATION_UID));
+        let wanted =
+            ListParams::default().labels(&format!("{}={orchestration_uid}", labels::ORCHESTRATION_UID));
         let Ok(found) = pods.list(&wanted).await else { return String::new() };
         let of_activity = |pod: &&Pod| {
             let annotations = pod.metadata.annotations.as_ref();
             annotations.and_then(|all| all.get(labels::ACTIVITY)).is_some_and(|id| id == activity)
         };
-        let Some(pod) = found.items.iter().filter(of_activity).max_by_key(|pod| &pod.metadata.creation_timestamp) else {
+        let Some(pod) =
+            found.items.iter().filter(of_activity).max_by_key(|pod| &pod.metadata.creation_timestamp)
+        else {
             return String::new();
         };
         let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
@@ -101,10 +104,11 @@ impl Local {
         tails.collect::<Vec<_>>().join("\n")
     }
 
-    /// Stops the controllers, ends all processes, and waits for both.
+    /// Stops the controllers, ends all processes, and waits for the processes. The controllers are not waited for: what
+    /// they write goes with the server.
     pub async fn stop(mut self) {
+        self.controllers.shutdown().await;
         self.shutdown.send_replace(true);
-        while self.controllers.join_next().await.is_some() {}
         while self.node.join_next().await.is_some() {}
     }
 }

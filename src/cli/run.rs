@@ -52,7 +52,7 @@ pub struct RunArguments {
     #[arg(long)]
     pub logs: Option<PathBuf>,
     /// What to log on standard error: a level, or directives such as info,kube=debug.
-    #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "error")]
+    #[arg(long, default_value = "error")]
     pub log_level: String,
 }
 
@@ -64,7 +64,7 @@ enum End {
 }
 
 /// Runs what the files say.
-pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     telemetry::start(&arguments.log_level, LogFormat::Text)?;
     let documents = match manifest::load(&arguments.paths) {
         Ok(documents) => documents,
@@ -76,13 +76,17 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = Settings { instance: instance(), ..Settings::default() };
         let local = Local::start(&clock, settings, directory.path(), arguments.logs.clone())?;
-        let code = carry_out(&local, &documents, &arguments).await;
+        let code = carry_out(&local, &documents, arguments).await;
         local.stop().await;
         code
     })
 }
 
-async fn carry_out(local: &Local, documents: &[Document], arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+async fn carry_out(
+    local: &Local,
+    documents: &[Document],
+    arguments: &RunArguments,
+) -> anyhow::Result<ExitCode> {
     let interrupted = shutdown::on_signal()?;
     let wanted = tokio::select! {
         applied = apply::all(local, documents) => match applied? {
@@ -164,7 +168,8 @@ async fn signalled(mut interrupted: tokio::sync::watch::Receiver<bool>) {
 async fn tails(local: &Local, orchestrations: &[Orchestration]) -> LogTails {
     let mut tails = LogTails::new();
     for orchestration in orchestrations {
-        let (namespace, uid) = (orchestration.namespace().unwrap_or_default(), orchestration.uid().unwrap_or_default());
+        let (namespace, uid) =
+            (orchestration.namespace().unwrap_or_default(), orchestration.uid().unwrap_or_default());
         let activities = orchestration.status.iter().flat_map(|status| &status.activities);
         for (id, activity) in activities {
             if activity.state == crate::api::orchestration::ActivityState::Failed {
@@ -192,7 +197,8 @@ fn refuse(mistakes: &[Mistake]) -> ExitCode {
 }
 
 fn tell(line: &str) {
-    let shown: String = line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
+    let shown: String =
+        line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
     drop(writeln!(std::io::stderr(), "{shown}"));
 }
 
@@ -200,7 +206,8 @@ fn tell(line: &str) {
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "must be a number with ms, s, m or h, such as 30s".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "must be a number with ms, s, m or h, such as 30s".to_owned())?;
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),

@@ -29,4 +29,6 @@ mod outcomes;
 mod rbac;
 mod refusals;
 mod restarts;
+mod run_command;
+mod runner;
 mod simulation;

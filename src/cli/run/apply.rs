@@ -38,7 +38,10 @@ fn rank(kind: &str) -> u8 {
 }
 
 /// Makes all objects. The result is the Orchestrations, or every mistake.
-pub(super) async fn all(local: &Local, documents: &[Document]) -> anyhow::Result<Result<Vec<Made>, Vec<Mistake>>> {
+pub(super) async fn all(
+    local: &Local,
+    documents: &[Document],
+) -> anyhow::Result<Result<Vec<Made>, Vec<Mistake>>> {
     let mut mistakes: Vec<Mistake> = Vec::new();
     let mut made: BTreeMap<u8, Vec<(&Document, Made)>> = BTreeMap::new();
     let (orchestrations, mut others): (Vec<&Document>, Vec<&Document>) =
@@ -48,7 +51,7 @@ pub(super) async fn all(local: &Local, documents: &[Document]) -> anyhow::Result
     for document in others {
         match create(local, document, false).await {
             Ok(created) => made.entry(rank(&document.kind)).or_default().push((document, created)),
-            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, message))),
+            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
         }
     }
     let client = local.client();
@@ -64,13 +67,13 @@ pub(super) async fn all(local: &Local, documents: &[Document]) -> anyhow::Result
         let judged = judged::<OrchestrationDefinition>(&client, created, |found| {
             let ready = found.status.as_ref().and_then(|status| find(&status.conditions, "Ready"))?;
             // What heals by itself is waited for, unless it cannot heal.
-            (ready.reason != "ActivityNotReady" || !types_are_good).then(|| ready.clone())
+            (!ready.message.contains("ActivityNotReady:") || !types_are_good).then(|| ready.clone())
         });
         mistakes.extend(problems(document, &judged.await?));
     }
     for document in &orchestrations {
         if let Err(messages) = check(local, document).await {
-            mistakes.extend(messages.into_iter().map(|message| mistake(document, message)));
+            mistakes.extend(messages.into_iter().map(|message| mistake(document, &message)));
         }
     }
     if orchestrations.is_empty() && mistakes.is_empty() {
@@ -84,7 +87,7 @@ pub(super) async fn all(local: &Local, documents: &[Document]) -> anyhow::Result
     for document in orchestrations {
         match create(local, document, false).await {
             Ok(created) => wanted.push(created),
-            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, message))),
+            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
         }
     }
     Ok(if mistakes.is_empty() { Ok(wanted) } else { Err(mistakes) })
@@ -97,7 +100,9 @@ async fn check(local: &Local, document: &Document) -> Result<(), Vec<String>> {
     let definitions: Api<OrchestrationDefinition> = Api::namespaced(local.client(), &namespace(document));
     let found = definitions.get_opt(type_).await.map_err(|error| vec![words(&error)])?;
     match found {
-        None => Err(vec![format!("spec.type: there is no OrchestrationDefinition \"{type_}\" among the documents")]),
+        None => Err(vec![format!(
+            "spec.type: there is no OrchestrationDefinition \"{type_}\" among the documents"
+        )]),
         Some(definition) if !definition.spec.active => {
             Err(vec![format!("spec.type: OrchestrationDefinition \"{type_}\" is not active")])
         }
@@ -128,7 +133,11 @@ async fn create(local: &Local, document: &Document, dry_run: bool) -> Result<Mad
         let what = format!("{} of {}", document.kind, document.api_version);
         return Err(vec![format!("the embedded API server has no kind {what}")]);
     };
-    let root = if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}", kind.api_version()) };
+    let root = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}", kind.api_version())
+    };
     let namespace = namespace(document);
     let path = if kind.namespaced {
         format!("{root}/namespaces/{namespace}/{}", kind.plural)
@@ -136,7 +145,8 @@ async fn create(local: &Local, document: &Document, dry_run: bool) -> Result<Mad
         format!("{root}/{}", kind.plural)
     };
     let dry_run = if dry_run { "&dryRun=All" } else { "" };
-    let answer = post(&local.client(), &format!("{path}?fieldValidation=Strict{dry_run}"), &document.value).await;
+    let answer =
+        post(&local.client(), &format!("{path}?fieldValidation=Strict{dry_run}"), &document.value).await;
     match answer {
         Ok(created) => {
             let name = created.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
@@ -160,7 +170,8 @@ async fn post(client: &Client, path: &str, body: &Value) -> Result<Value, kube::
 
 /// Every cause of a refusal with its field, or its message if it has no causes.
 fn reasons(error: &kube::Error) -> Vec<String> {
-    let causes = answer(error).and_then(|status| status.details.as_ref()).map(|details| details.causes.as_slice());
+    let causes =
+        answer(error).and_then(|status| status.details.as_ref()).map(|details| details.causes.as_slice());
     match causes {
         Some(causes) if !causes.is_empty() => {
             causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
@@ -170,12 +181,22 @@ fn reasons(error: &kube::Error) -> Vec<String> {
 }
 
 /// Waits until a definition is judged; the condition Ready that it got.
-async fn judged<K>(client: &Client, made: &Made, ready: impl Fn(&K) -> Option<Condition> + Send) -> anyhow::Result<Condition>
+async fn judged<K>(
+    client: &Client,
+    made: &Made,
+    ready: impl Fn(&K) -> Option<Condition> + Send,
+) -> anyhow::Result<Condition>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug + Send + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + 'static,
 {
     let api: Api<K> = Api::namespaced(client.clone(), &made.0);
-    let is_judged = |object: Option<&K>| object.and_then(&ready).is_some_and(|ready| ready.status != "Unknown");
+    let is_judged =
+        |object: Option<&K>| object.and_then(&ready).is_some_and(|ready| ready.status != "Unknown");
     let found = await_condition(api, &made.1, is_judged).await?;
     found.as_ref().and_then(&ready).ok_or_else(|| anyhow::anyhow!("{} was deleted", made.1))
 }
@@ -185,10 +206,10 @@ fn problems(document: &Document, ready: &Condition) -> Vec<Mistake> {
     if ready.status == "True" {
         return Vec::new();
     }
-    ready.message.lines().map(|line| mistake(document, line.to_owned())).collect()
+    ready.message.lines().map(|line| mistake(document, line)).collect()
 }
 
-fn mistake(document: &Document, message: String) -> Mistake {
+fn mistake(document: &Document, message: &str) -> Mistake {
     let name = document.name.as_deref().unwrap_or_default();
     let what = if name.is_empty() { document.kind.clone() } else { format!("{} {name}", document.kind) };
     Mistake { place: document.place.clone(), message: format!("{what}: {message}") }

@@ -28,7 +28,11 @@ pub enum Format {
 pub type LogTails = BTreeMap<(String, String), String>;
 
 /// The result as text.
-pub fn render(orchestrations: &[Orchestration], tails: &LogTails, format: Option<Format>) -> anyhow::Result<String> {
+pub fn render(
+    orchestrations: &[Orchestration],
+    tails: &LogTails,
+    format: Option<Format>,
+) -> anyhow::Result<String> {
     Ok(match format {
         Some(Format::Json) => format!("{}\n", serde_json::to_string_pretty(&objects(orchestrations)?)?),
         Some(Format::Yaml) => serde_saphyr::to_string(&objects(orchestrations)?)?,
@@ -78,7 +82,8 @@ fn one(text: &mut String, orchestration: &Orchestration, tails: &LogTails, wide:
         }
         if let Some(tail) = tails.get(&(name.clone(), id.clone())).filter(|tail| !tail.is_empty()) {
             for line in tail.lines() {
-                let shown: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                let shown: String =
+                    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
                 writeln!(text, "      | {shown}")?;
             }
         }

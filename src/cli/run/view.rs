@@ -56,13 +56,14 @@ impl Changes {
                 is_final: crate::engine::state::is_final(activity.state),
             };
             if activity.state != ActivityState::Pending || activity.reason.is_some() {
-                changes.extend(self.new(change));
+                changes.extend(self.unless_told(change));
             }
         }
-        let message = condition::find(&status.conditions, "Succeeded").map(|succeeded| succeeded.message.clone());
+        let message =
+            condition::find(&status.conditions, "Succeeded").map(|succeeded| succeeded.message.clone());
         let is_final = status.completion_time.is_some();
         let accepted = condition::is_true(&status.conditions, "Accepted");
-        changes.extend(self.new(Change {
+        changes.extend(self.unless_told(Change {
             orchestration: name,
             activity: None,
             state: status.state.clone().unwrap_or_default(),
@@ -73,7 +74,7 @@ impl Changes {
         changes
     }
 
-    fn new(&mut self, change: Change) -> Option<Change> {
+    fn unless_told(&mut self, change: Change) -> Option<Change> {
         let said = (change.state.clone(), change.text.clone());
         let key = (change.orchestration.clone(), change.activity.clone());
         (self.seen.insert(key, said.clone()) != Some(said)).then_some(change)
@@ -184,7 +185,10 @@ mod tests {
         assert_eq!(told(&mut changes, "Running", "Running"), Vec::<String>::new());
         let last = told(&mut changes, "Succeeded", "Running");
         assert_eq!(last.len(), 1);
-        assert!(last[0].starts_with("o ") && last[0].contains("config") && last[0].ends_with("Succeeded"), "{last:?}");
+        assert!(
+            last[0].starts_with("o ") && last[0].contains("config") && last[0].ends_with("Succeeded"),
+            "{last:?}"
+        );
     }
 
     #[test]

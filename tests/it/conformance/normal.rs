@@ -129,7 +129,7 @@ fn normalise_metadata(metadata: &mut Map<String, Value>) {
     for key in ["resourceVersion", "creationTimestamp", "deletionTimestamp", "continue"] {
         match metadata.get(key) {
             Some(Value::String(text)) if !text.is_empty() => {
-                drop(metadata.insert(key.to_owned(), json!(format!("<{key}>"))))
+                drop(metadata.insert(key.to_owned(), json!(format!("<{key}>"))));
             }
             _ => drop(metadata.remove(key)),
         }

@@ -26,7 +26,8 @@ pub fn cases() -> Vec<Case> {
     vec![
         history("a watch from a version").watch("configmaps?resourceVersion={start.rv}", &["ADDED a", "MODIFIED a k=1", "DELETED a k=1", "ADDED b"]),
         history("a watch from the newest version").watch("configmaps?resourceVersion={b.rv}", &[]),
-        history("a watch from any version").watch("configmaps?resourceVersion=0&labelSelector=app", &["ADDED b"]),
+        history("a watch from any version").get("configmaps", 200)
+            .watch("configmaps?resourceVersion=0&labelSelector=app", &["ADDED b"]),
         history("a watch without a version").watch("configmaps?labelSelector=app", &["ADDED b"]),
         history("a watch of one object").watch("configmaps?resourceVersion={start.rv}&fieldSelector=metadata.name%3Da", &["ADDED a", "MODIFIED a", "DELETED a"]),
         history("a watch by label").watch("configmaps?resourceVersion={start.rv}&labelSelector=app%3Dy", &["ADDED b"]),
@@ -78,6 +79,7 @@ pub fn cases() -> Vec<Case> {
         case("a watch of a namespace sees only that")
             .post("widgets", widget("a", json!({"size": 1})), 201)
             .save("a")
+            .get("widgets", 200)
             .watch("/apis/{widgets}/v1/widgets?resourceVersion=0&fieldSelector=metadata.namespace%3D{ns}".replace("{widgets}", &super::custom::group()).as_str(), &["ADDED a"]),
         case("initial events without a match").get("configmaps?watch=true&sendInitialEvents=true", 422).reason("Invalid"),
         case("a match without initial events").get("configmaps?watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1", 422).reason("Invalid"),

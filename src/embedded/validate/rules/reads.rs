@@ -92,7 +92,8 @@ fn note(expression: &IdedExpr, variable: &str, other: &str, reads: &mut Reads) {
         }
         Expr::List(list) => list.elements.iter().for_each(|inner| note(inner, variable, other, reads)),
         Expr::Comprehension(inner) => {
-            let parts = [&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result];
+            let parts =
+                [&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result];
             parts.into_iter().for_each(|part| note(part, variable, other, reads));
         }
         Expr::Map(_) | Expr::Struct(_) => *reads = Reads::Everything,
