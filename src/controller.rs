@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod context;
 pub mod definitions;
 pub mod error;
+pub mod flaw;
 pub mod guard;
 pub mod memory;
 pub mod orchestration;

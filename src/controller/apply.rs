@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::error::Error;
+use super::flaw;
 use super::memory::{Issue, Run};
 use crate::api::Orchestration;
 use crate::api::activity_definition::JobTemplate;
 use crate::api::orchestration::ActivityState;
-use crate::config::Flaw;
 use crate::engine::acceptance::deadline;
 use crate::engine::effect::Effect;
 use crate::engine::names::child_name;
@@ -56,7 +56,7 @@ pub async fn observe(
             continue;
         }
         let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
-        let job = job_name(context, &namespace, child_name(&name, &uid, &activity.id, attempt));
+        let job = flaw::job_name(context, &namespace, child_name(&name, &uid, &activity.id, attempt));
         let is_recorded = state == ActivityState::Running;
         let is_seen = || is_recorded || !context.jobs.jobs.of_job(&namespace, &job).is_empty();
         let requested_at = match run.issues.get(&index) {
@@ -100,14 +100,6 @@ pub async fn observe(
         }
     }
     Ok(Observed { attempts })
-}
-
-/// The name of a Job: as it must be, unless a mistake is made on purpose.
-fn job_name(context: &Context, namespace: &str, name: String) -> String {
-    match context.settings.flaw {
-        Some(Flaw::GeneratesJobNames) => context.jobs.jobs.named_like(namespace, &name).unwrap_or(name),
-        _ => name,
-    }
 }
 
 /// Carries out effects, and remembers what became of the starts.
@@ -159,7 +151,7 @@ async fn carry_out(
             format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
         return Ok(Some((*activity, failed(FailureReason::InvalidJobTemplate, message))));
     };
-    let mut body = build(&JobRequest {
+    let body = build(&JobRequest {
         namespace: &namespace,
         orchestration: &name,
         uid: &uid,
@@ -173,13 +165,7 @@ async fn carry_out(
         inputs,
         template,
     });
-    if context.settings.flaw == Some(Flaw::GeneratesJobNames) {
-        if let Some(metadata) = body.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
-            let name = metadata.remove("name").unwrap_or_default();
-            metadata.insert("generateName".to_owned(), name);
-        }
-    }
-    let issue = match context.jobs.start(&namespace, &uid, &job, body).await {
+    let issue = match context.jobs.start(&namespace, &uid, &job, flaw::job_body(context, body)).await {
         Start::Accepted => Issue::Requested { at: now },
         Start::Failed { reason, message } => failed(reason, message),
         Start::Refused { reason, message } => {

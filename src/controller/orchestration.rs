@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use kube::api::{Api, DeleteParams};
+use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use super::apply::{apply, observe};
 use super::context::Context;
 use super::error::Error;
+use super::flaw;
 use super::guard::Guarded;
 use super::memory::Run;
 use super::status::write;
@@ -189,30 +189,9 @@ async fn record(
             forget_stored(run, &newer, activity, *index);
         }
     }
-    if context.settings.flaw == Some(Flaw::DeletesRecordedJobs) {
-        delete_recorded(context, &newer, &planned.update).await?;
-    }
+    flaw::after_record(context, &newer, &planned.update).await?;
     context.reporter.tell(&newer, &pinned.compiled, &planned.notices).await;
     Ok(Next::Again(newer))
-}
-
-/// The mistake of that name; the tests prove that they find it.
-async fn delete_recorded(
-    context: &Context,
-    stored: &Orchestration,
-    update: &StatusUpdate,
-) -> Result<(), Error> {
-    let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
-    let uid = stored.uid().unwrap_or_default();
-    for (id, entry) in
-        update.activities.iter().filter(|(_, entry)| crate::engine::state::is_final(entry.state))
-    {
-        let job = crate::engine::names::child_name(&name, &uid, id, entry.attempt);
-        let api: Api<Job> = Api::namespaced(context.client.0.clone(), &namespace);
-        let deleted = bounded(api.delete(&job, &DeleteParams::background())).await;
-        deleted.map_err(|source| Error::Write { what: "a Job", source })?;
-    }
-    Ok(())
 }
 
 /// A start that a stored status tells of needs no memory once it is final.

@@ -11,6 +11,8 @@ use explorer::Ground;
 const SEED: u64 = 0x0_5eed;
 /// Takes the place of the fresh seed.
 const SEED_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SEED";
+/// Takes the place of how many fresh schedules are explored.
+const COUNT_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SCHEDULES";
 /// Pairs, triples and two operators, with the fixed seed and with a fresh one.
 const FIXED: usize = 11_000;
 const FRESH: usize = 5_000;
@@ -38,9 +40,10 @@ fn no_pair_or_triple_of_faults_and_no_second_operator_breaks_an_invariant() {
 fn no_fresh_schedule_breaks_an_invariant() {
     let ground = Ground::measure();
     let rules = Rules::default();
-    let seed = std::env::var(SEED_VARIABLE).ok().map_or_else(fresh, |text| parse(&text));
+    let seed = number(SEED_VARIABLE).unwrap_or_else(fresh);
     println!("explorer: {SEED_VARIABLE}={seed:#x}");
-    let exploration = ground.explore(&rules, FRESH, false, |number| ground.random(seed, number));
+    let count = number(COUNT_VARIABLE).map_or(FRESH, |count| usize::try_from(count).unwrap());
+    let exploration = ground.explore(&rules, count, false, |number| ground.random(seed, number));
     exploration.say(&format!("pairs, triples and two operators, seed {seed:#x}"));
     ground.report(&exploration, &rules);
 }
@@ -62,10 +65,12 @@ fn fresh() -> u64 {
     orchestrator::embedded::random::Random::unpredictable().bits()
 }
 
-fn parse(text: &str) -> u64 {
+/// The number in a variable, if it is set.
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
     let number = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),
     };
-    number.unwrap_or_else(|_| panic!("{SEED_VARIABLE} is a number, decimal or 0x…, and not {text:?}"))
+    Some(number.unwrap_or_else(|_| panic!("{variable} is a number, decimal or 0x…, and not {text:?}")))
 }

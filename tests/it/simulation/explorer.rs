@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator::embedded::random::Random;
 
-use crate::support::simulated::faults::{Fault, Planned, Schedule};
+use crate::support::simulated::faults::{Fault, Kind, Planned, Schedule};
 use crate::support::simulated::scenario::Scenario;
 use crate::support::simulated::users::Act;
 use crate::support::simulated::world::{Outcome, Rules, run};
@@ -30,6 +30,8 @@ pub struct Exploration {
 pub struct Ground {
     scenarios: BTreeMap<&'static str, (Arc<Scenario>, usize)>,
     faults: [Vec<Fault>; 4],
+    acts: Vec<Fault>,
+    stale_starts: Vec<Fault>,
 }
 
 impl Ground {
@@ -41,7 +43,14 @@ impl Ground {
             assert_eq!(outcome.violations, Vec::<String>::new(), "{}", scenario.name);
             (scenario.name, (scenario, outcome.requests))
         });
-        Self { scenarios: measured.collect(), faults: Fault::groups() }
+        let faults = Fault::groups();
+        let of = |is_wanted: fn(&Fault) -> bool| faults.iter().flatten().copied().filter(is_wanted).collect();
+        Self {
+            scenarios: measured.collect(),
+            acts: of(|fault| matches!(fault, Fault::User(_))),
+            stale_starts: of(|fault| matches!(fault, Fault::Restart(..))),
+            faults,
+        }
     }
 
     /// Every single fault at every request of every scenario.
@@ -64,10 +73,21 @@ impl Ground {
         let (scenario, requests) = self.scenarios.values().nth(below(self.scenarios.len())).unwrap();
         let is_split = number % 4 == 3;
         let count = if is_split { below(3) } else { 2 + below(2) };
+        // Often what is worst for a cache: somebody acts, and the operator dies and begins with an old list.
+        let is_stale_start = !is_split && below(3) == 0;
         let mut faults: Vec<Planned> = Vec::new();
         while faults.len() < count {
-            let group = &self.faults[below(self.faults.len())];
-            let fault = group[below(group.len())];
+            let group = match faults.len() {
+                0 if is_stale_start => &self.acts,
+                1 if is_stale_start => &self.stale_starts,
+                _ => &self.faults[below(self.faults.len())],
+            };
+            let fault = match group[below(group.len())] {
+                Fault::Restart(..) if is_stale_start && below(2) == 0 => {
+                    Fault::Restart(Kind::Orchestrations, 1 + below(40) as u64)
+                }
+                fault => fault,
+            };
             // Two operators and a user who deletes what one of them has made: at least once, and documented so.
             if is_split && matches!(fault, Fault::User(Act::DeleteJobs)) {
                 continue;

@@ -15,6 +15,7 @@ pub enum Act {
     DeletePods,
     EvictPods,
     UnlabelJobs,
+    DisownJobs,
     EditDefinitions,
     DeleteDefinitions,
     RecreateDefinitions,
@@ -22,17 +23,20 @@ pub enum Act {
     RecreateRun,
     AnnotateRun,
     ExtendRun,
+    EditRun,
+    EditStatus,
     DropStatus,
     Poison,
     DeleteNamespace,
 }
 
 impl Act {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::DeleteJobs,
         Self::DeletePods,
         Self::EvictPods,
         Self::UnlabelJobs,
+        Self::DisownJobs,
         Self::EditDefinitions,
         Self::DeleteDefinitions,
         Self::RecreateDefinitions,
@@ -40,6 +44,8 @@ impl Act {
         Self::RecreateRun,
         Self::AnnotateRun,
         Self::ExtendRun,
+        Self::EditRun,
+        Self::EditStatus,
         Self::DropStatus,
         Self::Poison,
         Self::DeleteNamespace,
@@ -49,7 +55,13 @@ impl Act {
     pub fn is_harmless(self) -> bool {
         matches!(
             self,
-            Self::UnlabelJobs | Self::AnnotateRun | Self::ExtendRun | Self::DropStatus | Self::Poison
+            Self::UnlabelJobs
+                | Self::AnnotateRun
+                | Self::ExtendRun
+                | Self::EditRun
+                | Self::EditStatus
+                | Self::DropStatus
+                | Self::Poison
         )
     }
 
@@ -69,10 +81,9 @@ impl Act {
             }
             Self::UnlabelJobs => {
                 let bare = json!({"metadata": {"labels": {"orchestrator.dev/orchestration-uid": null}}});
-                for name in names(users, &paths::jobs()).await {
-                    users.patch(&format!("{}/{name}", paths::jobs()), &bare).await;
-                }
+                patch_jobs(users, &bare).await;
             }
+            Self::DisownJobs => patch_jobs(users, &json!({"metadata": {"ownerReferences": null}})).await,
             Self::EditDefinitions => {
                 let edit = json!({"spec": {"description": "another", "activities": [{"id": "other", "type": "work"}]}});
                 users.patch(&format!("{}/flow", paths::definitions()), &edit).await;
@@ -102,7 +113,17 @@ impl Act {
                     .await;
             }
             Self::ExtendRun => {
-                users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": 4000}})).await
+                users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": 4000}})).await;
+            }
+            Self::EditRun => {
+                // Refused: the spec does not change.
+                let edit = json!({"spec": {"type": "another", "input": {"a": 1}}});
+                let (_, _) = users.send(Method::PATCH, &paths::run(), &edit).await;
+            }
+            Self::EditStatus => {
+                // Refused once it is finished.
+                let edit = json!({"status": {"state": "Succeeded", "progress": "9/9"}});
+                let (_, _) = users.send(Method::PATCH, &format!("{}/status", paths::run()), &edit).await;
             }
             Self::DropStatus => {
                 // The rules of the kind refuse it once there is one.
@@ -112,9 +133,15 @@ impl Act {
             }
             Self::Poison => poison(users).await,
             Self::DeleteNamespace => {
-                users.delete(&format!("/api/v1/namespaces/{NAMESPACE}"), &Value::Null).await
+                users.delete(&format!("/api/v1/namespaces/{NAMESPACE}"), &Value::Null).await;
             }
         }
+    }
+}
+
+async fn patch_jobs(users: &Direct, patch: &Value) {
+    for name in names(users, &paths::jobs()).await {
+        users.patch(&format!("{}/{name}", paths::jobs()), patch).await;
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Net {
 
 struct State {
     next: usize,
+    /// Faults that have happened.
+    happened: usize,
     /// Those of them that no watch makes.
     asked: usize,
     faults: Vec<Planned>,
@@ -112,6 +114,7 @@ impl Net {
     ) -> Arc<Self> {
         let state = State {
             next: 0,
+            happened: 0,
             asked: 0,
             faults,
             random,
@@ -133,6 +136,11 @@ impl Net {
     /// Requests so far.
     pub fn requests(&self) -> usize {
         self.state.lock().unwrap().next
+    }
+
+    /// Faults that have happened so far.
+    pub fn happened(&self) -> usize {
+        self.state.lock().unwrap().happened
     }
 
     /// Requests so far that no watch made.
@@ -179,6 +187,7 @@ impl Net {
         state.asked += usize::from(ask.kind.is_none());
         let found: Vec<Fault> =
             state.faults.iter().filter(|planned| planned.at == number).map(|planned| planned.fault).collect();
+        state.happened += found.len();
         if let Some(trace) = &mut state.trace {
             let faults = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
             let (method, uri, replica) = (request.method(), request.uri(), process.replica);

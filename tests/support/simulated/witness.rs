@@ -35,6 +35,8 @@ pub struct Book {
     pub violations: Vec<String>,
     /// Jobs that were made for an activity of a run, and whether somebody else took the last one away.
     jobs: HashMap<(String, String), (usize, bool)>,
+    /// Activities with a Job that somebody else took the labels or the owner from: it is no longer known as theirs.
+    hidden: HashSet<(String, String)>,
     /// Activities whose Job was complete.
     complete: HashSet<(String, String)>,
     /// Writes of operators, Events aside.
@@ -59,6 +61,7 @@ pub fn witness(
         is_alone: true,
         violations: Vec::new(),
         jobs: HashMap::new(),
+        hidden: HashSet::new(),
         complete: HashSet::new(),
         writes: 0,
         news,
@@ -151,7 +154,7 @@ impl Book {
         let name = &write.key.name;
         let Some(job) = write.new.or(write.old) else { return };
         let Some(activity) = text(job, "/metadata/annotations/orchestrator.dev~1activity") else { return };
-        let Some(owner) = controller(job) else { return };
+        let Some(owner) = [write.old, write.new].into_iter().flatten().find_map(controller) else { return };
         let key = (owner.1.to_owned(), activity.to_owned());
         match (write.old, write.new) {
             (None, Some(new)) => {
@@ -171,6 +174,10 @@ impl Book {
                 }
                 if old["spec"]["suspend"] == false && new["spec"]["suspend"] == true {
                     self.tell(News::JobSuspended(name.clone()));
+                }
+                let changed = |what: &str| old["metadata"][what] != new["metadata"][what];
+                if !is_ours && (changed("labels") || changed("ownerReferences")) {
+                    self.hidden.insert(key.clone());
                 }
                 if has(new, "Complete") {
                     self.complete.insert(key);
@@ -282,7 +289,8 @@ impl Book {
             if matches!(state, ActivityState::Running) && !self.jobs.contains_key(&key) {
                 self.broken(3, format!("\"{id}\" is recorded as Running, and no Job was ever made"));
             }
-            let is_certain = self.is_alone && state == ActivityState::NotStarted;
+            let is_certain =
+                self.is_alone && state == ActivityState::NotStarted && !self.hidden.contains(&key);
             if is_certain && self.jobs.get(&key).is_some_and(|(_, is_removed)| !is_removed) {
                 self.broken(2, format!("\"{id}\" is recorded as NotStarted, and there is a Job of it"));
             }

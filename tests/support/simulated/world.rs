@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(60 + 900);
 /// watch is given up, a server that is away comes back.
 const SETTLE: Duration = Duration::from_secs(100);
 const SETTLE_AFTER_SILENCE: Duration = Duration::from_secs(310);
-const SETTLE_AFTER_OUTAGE: Duration = Duration::from_secs(700);
+const SETTLE_AFTER_OUTAGE: Duration = Duration::from_secs(1000);
 /// How long nothing may be written once all is done: in most runs some minutes, in some so long that every periodic
 /// look comes by.
 const QUIET: Duration = Duration::from_secs(200);
@@ -306,13 +306,14 @@ impl World {
         }
     }
 
-    /// Whether nothing is left to do, for some seconds.
+    /// Whether nothing is left to do, for some seconds in which nothing went wrong either.
     async fn is_settled(&mut self) -> bool {
         if !self.is_done() {
             return false;
         }
+        let happened = self.net.happened();
         self.pass_until(Instant::now() + self.settling()).await;
-        self.is_done()
+        self.is_done() && self.net.happened() == happened
     }
 
     fn settling(&self) -> Duration {
