@@ -25,9 +25,10 @@ use crate::engine::names::child_name;
 use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
 use crate::engine::revision::Pinned;
 use crate::engine::state::is_final;
+use crate::provider::job::Look;
 use crate::provider::job::build::{JobRequest, build};
 use crate::provider::job::outcome::Expectation;
-use crate::provider::job::{Look, Start};
+use crate::provider::job::start::Start;
 
 /// What became of an effect: for a start, the activity and what to remember of it.
 type Done = Option<(usize, Issue)>;

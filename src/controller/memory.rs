@@ -33,6 +33,9 @@ pub struct Run {
     pub last_write: Option<Instant>,
     /// What became of the starts that are not in a stored status yet, by activity index.
     pub issues: HashMap<usize, Issue>,
+    /// Nothing can have been started that is neither in the stored status, nor in `issues`, nor in the caches: this
+    /// process accepted the run, or has asked the server for its Jobs.
+    pub knows_its_starts: bool,
     /// When the stop of an activity was last asked for.
     pub stops: HashMap<usize, Instant>,
 }

@@ -30,6 +30,7 @@ use crate::engine::status::StatusUpdate;
 mod accepting;
 mod poison;
 mod unpinned;
+mod unstarted;
 
 /// Shortest time between two status writes that nobody waits for. The Job controller takes about a second from the end
 /// of a pod to the end of its Job, so that start and end of a short activity travel together.
@@ -112,6 +113,10 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
     let observed = observe(context, current, &pinned, run, now).await?;
     let planned =
         plan(&Situation { compiled: &pinned.compiled, orchestration: current, observed: &observed, now });
+    if unstarted::is_doubtful(run, &planned) {
+        unstarted::look(context, run, current, &pinned, &planned).await?;
+        return Ok(Next::Again(Arc::clone(current)));
+    }
     if planned.effects.is_empty() {
         return record(context, run, current, &pinned, planned).await;
     }

@@ -3,22 +3,21 @@
 //! Responsible for: making, suspending and reading the Jobs and pods of attempts. Must never: decide what comes
 //! next, or touch a Job that another owner made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{DynamicObject, Status};
-use kube::discovery::ApiResource;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::api::labels;
-use crate::client::{Class, answer, bounded, class, words};
+use crate::client::{Class, bounded, class, words};
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
 use crate::engine::plan::{UNEXPLAINED, UNSEEN};
 
@@ -28,6 +27,7 @@ pub mod facts;
 pub mod outcome;
 mod pod;
 pub mod refusal;
+pub mod start;
 pub mod template;
 mod text;
 
@@ -52,6 +52,14 @@ pub enum Error {
         /// Why it failed.
         source: kube::Error,
     },
+    /// The Jobs of an Orchestration could not be read.
+    #[error("cannot list the Jobs of the Orchestration with the uid {uid}: {}", words(.source))]
+    List {
+        /// Uid of the Orchestration.
+        uid: String,
+        /// Why it failed.
+        source: kube::Error,
+    },
     /// A Job could not be suspended.
     #[error("cannot suspend the Job {job}: {}", words(.source))]
     Suspend {
@@ -67,7 +75,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Read { source, .. } | Self::Suspend { source, .. } => class(source),
+            Self::Read { source, .. } | Self::List { source, .. } | Self::Suspend { source, .. } => {
+                class(source)
+            }
         }
     }
 }
@@ -89,27 +99,6 @@ pub struct Look<'a> {
     pub expectation: Expectation<'a>,
     /// The time.
     pub now: Timestamp,
-}
-
-/// What became of a start.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Start {
-    /// The Job exists and is ours.
-    Accepted,
-    /// It does not exist, and may later.
-    Refused {
-        /// One word.
-        reason: &'static str,
-        /// The server's words.
-        message: String,
-    },
-    /// It will never exist.
-    Failed {
-        /// Why.
-        reason: FailureReason,
-        /// The server's words.
-        message: String,
-    },
 }
 
 /// What the API server thinks of a template.
@@ -169,6 +158,19 @@ impl JobProvider {
             None if !look.recorded => Ok(Attempt::Absent),
             _ => self.missing(look).await,
         }
+    }
+
+    /// The names of all Jobs of an Orchestration, from the server itself.
+    pub async fn made_for(&self, namespace: &str, uid: &str) -> Result<HashSet<String>, Error> {
+        let of = ListParams::default().labels(&format!("{}={uid}", labels::ORCHESTRATION_UID));
+        let found = bounded(self.job_api(namespace).list(&of)).await;
+        let found = found.map_err(|source| Error::List { uid: uid.to_owned(), source })?;
+        Ok(found
+            .items
+            .iter()
+            .filter(|job| is_owned(job, uid))
+            .filter_map(|job| job.metadata.name.clone())
+            .collect())
     }
 
     /// A Job that should exist is not in the cache: the server itself is asked, and so are its pods, because those
@@ -267,66 +269,6 @@ impl JobProvider {
             source,
         })?;
         Ok(found.items.iter().map(PodFacts::from).collect())
-    }
-
-    /// Makes a Job. Never fails: what went wrong is told of the activity, and tried again where that may help.
-    pub async fn start(&self, namespace: &str, uid: &str, job: &str, body: Value) -> Start {
-        let error = match self.create(namespace, body).await {
-            Ok(()) => return Start::Accepted,
-            Err(error) => error,
-        };
-        let message = words(&error);
-        match answer(&error) {
-            Some(status) if status.is_already_exists() => self.adopt(namespace, uid, job).await,
-            Some(status) => match refusal::classify(status) {
-                Refusal::ForNow(reason) if status.code >= 500 => {
-                    self.doubtful(namespace, uid, job, reason, message).await
-                }
-                Refusal::ForNow(reason) => Start::Refused { reason, message },
-                Refusal::ForEver(reason) => Start::Failed { reason, message },
-            },
-            None => self.doubtful(namespace, uid, job, "ApiServerError", message).await,
-        }
-    }
-
-    /// No answer, or that of a server in trouble: the Job may exist all the same. An orchestration that ends before
-    /// the next try must not record as never started what runs.
-    async fn doubtful(
-        &self,
-        namespace: &str,
-        uid: &str,
-        job: &str,
-        reason: &'static str,
-        message: String,
-    ) -> Start {
-        match bounded(self.job_api(namespace).get_opt(job)).await {
-            Ok(Some(existing)) if is_owned(&existing, uid) => Start::Accepted,
-            _ => Start::Refused { reason, message },
-        }
-    }
-
-    /// A Job of that name exists: success if it is ours, from a request whose answer was lost.
-    async fn adopt(&self, namespace: &str, uid: &str, job: &str) -> Start {
-        match bounded(self.job_api(namespace).get_opt(job)).await {
-            Ok(Some(existing)) if is_owned(&existing, uid) => Start::Accepted,
-            Ok(Some(_)) => Start::Failed { reason: FailureReason::NameConflict, message: name_conflict(job) },
-            Ok(None) => {
-                Start::Refused { reason: "ApiServerError", message: format!("the Job {job} comes and goes") }
-            }
-            Err(error) => Start::Refused { reason: "ApiServerError", message: words(&error) },
-        }
-    }
-
-    async fn create(&self, namespace: &str, body: Value) -> Result<(), kube::Error> {
-        let resource = ApiResource::erase::<Job>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.0.clone(), namespace, &resource);
-        let object = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
-        bounded(api.create(
-            &PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() },
-            &object,
-        ))
-        .await
-        .map(|_| ())
     }
 
     /// Asks for the end of what runs of an attempt: a suspended Job ends its pods and stays as a record.

@@ -22,7 +22,7 @@ fn no_fault_at_any_request_breaks_an_invariant() {
     let ground = Ground::measure();
     let rules = Rules::default();
     let singles = ground.singles();
-    let exploration = ground.explore(&rules, singles.len(), false, |number| singles[number].clone());
+    let exploration = ground.explore(&rules, singles.len(), None, |number| singles[number].clone());
     exploration.say("every single fault at every request");
     ground.report(&exploration, &rules);
 }
@@ -31,7 +31,7 @@ fn no_fault_at_any_request_breaks_an_invariant() {
 fn no_pair_or_triple_of_faults_and_no_second_operator_breaks_an_invariant() {
     let ground = Ground::measure();
     let rules = Rules::default();
-    let exploration = ground.explore(&rules, FIXED, false, |number| ground.random(SEED, number));
+    let exploration = ground.explore(&rules, FIXED, None, |number| ground.random(SEED, number));
     exploration.say(&format!("pairs, triples and two operators, seed {SEED:#x}"));
     ground.report(&exploration, &rules);
 }
@@ -43,7 +43,7 @@ fn no_fresh_schedule_breaks_an_invariant() {
     let seed = number(SEED_VARIABLE).unwrap_or_else(fresh);
     println!("explorer: {SEED_VARIABLE}={seed:#x}");
     let count = number(COUNT_VARIABLE).map_or(FRESH, |count| usize::try_from(count).unwrap());
-    let exploration = ground.explore(&rules, count, false, |number| ground.random(seed, number));
+    let exploration = ground.explore(&rules, count, None, |number| ground.random(seed, number));
     exploration.say(&format!("pairs, triples and two operators, seed {seed:#x}"));
     ground.report(&exploration, &rules);
 }

@@ -96,6 +96,7 @@ async fn settle(
     };
     let newer = write_status(context, run, current, patch).await?;
     if decision.accepted {
+        run.knows_its_starts = true;
         return Ok(Next::Again(newer));
     }
     if let Some(stalled) = condition::find(&decision.update.summary.conditions, "Stalled") {

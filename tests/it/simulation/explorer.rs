@@ -86,6 +86,9 @@ impl Ground {
                 Fault::Restart(..) if is_stale_start && below(2) == 0 => {
                     Fault::Restart(Kind::Orchestrations, 1 + below(40) as u64)
                 }
+                Fault::User(_) if is_stale_start && faults.is_empty() && below(2) == 0 => {
+                    Fault::User(Act::DeleteJobs)
+                }
                 fault => fault,
             };
             // Two operators and a user who deletes what one of them has made: at least once, and documented so.
@@ -105,12 +108,13 @@ impl Ground {
         Schedule { faults, jitter, replicas, ..quiet(scenario, seed) }
     }
 
-    /// Runs schedules on all threads until there are no more, or one has failed and that is enough.
+    /// Runs schedules on all threads until there are no more. What is wanted is a violation with these words: then only
+    /// such ones count, and the first of them is enough.
     pub fn explore(
         &self,
         rules: &Rules,
         count: usize,
-        stops_at_first: bool,
+        wanted: Option<&str>,
         schedule: impl Fn(usize) -> Schedule + Sync,
     ) -> Exploration {
         let (next, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -126,9 +130,9 @@ impl Ground {
                         let schedule = schedule(number);
                         let outcome = self.run(&schedule, rules);
                         ended.fetch_add(1, Ordering::Relaxed);
-                        if !outcome.violations.is_empty() {
+                        if outcome.has(wanted.unwrap_or_default()) {
                             failures.lock().unwrap().push((schedule, outcome));
-                            stop.store(stops_at_first, Ordering::Relaxed);
+                            stop.store(wanted.is_some(), Ordering::Relaxed);
                         }
                     }
                 });
@@ -144,13 +148,13 @@ impl Ground {
         run(scenario, schedule, rules)
     }
 
-    /// The same schedule without what is not needed to fail, and what comes of it.
-    pub fn shrink(&self, mut schedule: Schedule, rules: &Rules) -> (Schedule, Outcome) {
+    /// The same schedule without what is not needed for a violation with these words, and what comes of it.
+    pub fn shrink(&self, mut schedule: Schedule, rules: &Rules, words: &str) -> (Schedule, Outcome) {
         let rules = Rules { is_traced: true, ..rules.clone() };
         let mut outcome = self.run(&schedule, &rules);
         while let Some((simpler, failed)) = simpler(&schedule).into_iter().find_map(|simpler| {
             let outcome = self.run(&simpler, &rules);
-            (!outcome.violations.is_empty()).then_some((simpler, outcome))
+            outcome.has(words).then_some((simpler, outcome))
         }) {
             (schedule, outcome) = (simpler, failed);
         }
@@ -166,7 +170,7 @@ impl Ground {
         }
         for (kind, schedules) in &kinds {
             let shortest = schedules.iter().min_by_key(|schedule| schedule.faults.len()).unwrap();
-            let (schedule, outcome) = self.shrink((*shortest).clone(), rules);
+            let (schedule, outcome) = self.shrink((*shortest).clone(), rules, kind);
             println!("--- {} schedules: {kind}\n{schedule}", schedules.len());
             outcome.violations.iter().for_each(|violation| println!("    {violation}"));
             outcome.trace.iter().take(80).for_each(|line| println!("      {line}"));

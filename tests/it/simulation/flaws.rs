@@ -6,7 +6,7 @@ use super::explorer::Ground;
 use crate::support::simulated::world::Rules;
 
 /// Most schedules that it may take to find one.
-const BUDGET: usize = 5_000;
+const BUDGET: usize = 20_000;
 const SEED: u64 = 0xb17e;
 
 /// The flaw is found, and not by an invariant that is ignored; without it the same schedule is flawless.
@@ -14,14 +14,13 @@ fn is_found(flaw: Flaw, ignored: &[u32], words: &str) {
     let ground = Ground::measure();
     let settings = Settings { flaw: Some(flaw), ..Settings::default() };
     let rules = Rules { settings, ignored: ignored.to_vec(), ..Rules::default() };
-    let exploration = ground.explore(&rules, BUDGET, true, |number| ground.random(SEED, number));
+    let exploration = ground.explore(&rules, BUDGET, Some(words), |number| ground.random(SEED, number));
     exploration.say(&format!("{flaw:?}, seed {SEED:#x}"));
     let (schedule, _) = exploration.failures.first().expect("the flaw is not found");
-    let (schedule, outcome) = ground.shrink(schedule.clone(), &rules);
+    let (schedule, outcome) = ground.shrink(schedule.clone(), &rules, words);
     println!("    {schedule} {:?}", outcome.violations);
-    assert!(outcome.violations.iter().any(|violation| violation.contains(words)), "{:?}", outcome.violations);
     let sound = Rules { ignored: ignored.to_vec(), ..Rules::default() };
-    let again = ground.explore(&sound, 1, true, |_| schedule.clone());
+    let again = ground.explore(&sound, 1, None, |_| schedule.clone());
     assert!(again.failures.is_empty(), "{:?}", again.failures);
 }
 

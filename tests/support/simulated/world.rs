@@ -94,6 +94,13 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
+impl Outcome {
+    /// Whether a violation has these words; no words are in every one.
+    pub fn has(&self, words: &str) -> bool {
+        self.violations.iter().any(|violation| violation.contains(words))
+    }
+}
+
 /// A server in which the definitions of a scenario are there and Ready. Made once for every scenario.
 pub fn prepared(scenario: &Scenario) -> Server {
     static PREPARED: OnceLock<Mutex<BTreeMap<&'static str, Server>>> = OnceLock::new();
