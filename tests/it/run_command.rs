@@ -3,10 +3,19 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
+use crate::support::cluster::PATIENCE;
+
+mod results;
+mod signals;
+mod terminal;
+
+const ORCHESTRATOR: &str = env!("CARGO_BIN_EXE_orchestrator");
+
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+    Command::new(ORCHESTRATOR)
         .arg("run")
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -46,6 +55,18 @@ fn in_file(text: &str) -> (tempfile::TempDir, String) {
     std::fs::write(&file, text).unwrap();
     let name = file.to_str().unwrap().to_owned();
     (directory, name)
+}
+
+/// Makes a named pipe: whoever opens one end waits for the other, so that no test must look again and again.
+fn pipe_file(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+/// Does what may wait for ever, but no longer than anything takes.
+fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(PATIENCE).expect("it comes to an end")
 }
 
 #[test]
