@@ -141,8 +141,9 @@ fn launch(
     let name = Path::new(message_path).file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| Problem::path(format!("the path {message_path:?} cannot be mapped")))?;
     // As the template names it, for programs that look at the ending.
-    let message =
-        below(&layout.root, &format!("message.{}.{name}", container.name)).map_err(Problem::path)?;
+    let mut message = own("message")?.into_os_string();
+    message.push(format!(".{name}"));
+    let message = PathBuf::from(message);
     paths.mount(message_path, message.clone()).map_err(Problem::path)?;
 
     let own_variables = environment::variables(pod, container, sources, &paths)?;
