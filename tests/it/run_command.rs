@@ -185,7 +185,7 @@ fn a_namespace_that_cannot_be_is_told_once_for_each_document_and_the_rest_is_jud
     assert_eq!(output.status.code(), Some(2));
     let told = errors(&output);
     let beginning =
-        format!("{file}:7: document 4: ConfigMap c: metadata.namespace: Invalid value: \"Not This\": ");
+        format!("{file}:6: document 4: ConfigMap c: metadata.namespace: Invalid value: \"Not This\": ");
     assert!(told.starts_with(&beginning) && told.lines().count() == 1, "{told}");
 }
 

@@ -140,7 +140,8 @@ async fn make_namespaces(local: &Local, documents: &[Document]) -> BTreeMap<Stri
     for name in names.iter().filter(|name| *name != DEFAULT_NAMESPACE) {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         if let Err(error) = post(&local.client(), "/api/v1/namespaces", &body).await {
-            let why = reasons(&error).join("; ");
+            // Its label of the same name is wrong for the same reason.
+            let why = reasons(&error).into_iter().next().unwrap_or_default();
             refused.insert(name.clone(), why.trim_start_matches("metadata.name: ").to_owned());
         }
     }
