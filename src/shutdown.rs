@@ -73,7 +73,7 @@ async fn next(handler: &mut Option<Signal>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Whether the process began with this signal ignored. Only Linux tells; elsewhere none is.
