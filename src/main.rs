@@ -2,6 +2,7 @@
 //!
 //! Responsible for: the one place where an error becomes a line for a person. Must never: do anything else.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("orchestrator: {error:#}");
+            // Nobody may be there to read it: no reason to panic.
+            drop(writeln!(std::io::stderr(), "orchestrator: {error:#}"));
             ExitCode::from(2)
         }
     }

@@ -3,10 +3,14 @@
 //! Responsible for: finding every document with the place where it stands, and every file or document that cannot be
 //! read, all at once. Must never: know what a document means.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 /// Largest file that is read, in bytes: more than any object that an API server takes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -18,9 +22,9 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 pub struct Place {
     /// The file.
     pub file: PathBuf,
-    /// Number of the document in the file, from 1.
+    /// Number of the document in the file, from 1; 0 for the file as a whole.
     pub document: usize,
-    /// Line at which the document begins, from 1.
+    /// Line at which the document begins, from 1; 0 for the file as a whole.
     pub line: usize,
 }
 
@@ -50,24 +54,35 @@ pub struct Mistake {
 
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.file.display(), self.line)
+        match self.line {
+            0 => write!(formatter, "{}", self.file.display()),
+            line => write!(formatter, "{}:{line}", self.file.display()),
+        }
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: document {}: {}", self.place, self.place.document, self.message)
+        match self.place.document {
+            0 => write!(formatter, "{}: {}", self.place, self.message),
+            document => write!(formatter, "{}: document {document}: {}", self.place, self.message),
+        }
     }
 }
 
-/// Reads all documents of files and directories. Directories are read in the order of names, without descending.
+/// Reads all documents of files and directories. Directories are read in the order of names, without descending; what
+/// is named twice is read once.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Mistake>> {
     let mut documents = Vec::new();
     let mut mistakes = Vec::new();
+    let mut seen = BTreeSet::new();
     for path in paths {
         match files(path) {
             Ok(files) => {
                 for file in files {
+                    if file.canonicalize().is_ok_and(|canonical| !seen.insert(canonical)) {
+                        continue;
+                    }
                     match read(&file) {
                         Ok(text) => parse(&file, &text, &mut documents, &mut mistakes),
                         Err(message) => mistakes.push(whole(&file, message)),
@@ -81,7 +96,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Mistake>> {
 }
 
 fn whole(file: &Path, message: String) -> Mistake {
-    Mistake { place: Place { file: file.to_owned(), document: 1, line: 1 }, message }
+    Mistake { place: Place { file: file.to_owned(), document: 0, line: 0 }, message }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
@@ -90,8 +105,9 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
         return Ok(vec![path.to_owned()]);
     }
     let entries = std::fs::read_dir(path).map_err(|error| format!("cannot be read: {error}"))?;
+    // What cannot be looked at, such as a link to nowhere, is told when it is read.
     let is_manifest = |file: &PathBuf| {
-        file.is_file()
+        std::fs::metadata(file).map_or(true, |metadata| metadata.is_file())
             && file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ENDINGS.contains(&e))
     };
     let mut files: Vec<PathBuf> =
@@ -104,11 +120,14 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn read(file: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(file).map(|metadata| metadata.len()).unwrap_or_default();
-    if size > MAX_FILE_BYTES {
-        return Err(format!("has {size} bytes, at most {MAX_FILE_BYTES} are read"));
+    // Not its size is asked for: a pipe or a device tells none.
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|opened| opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("has more than the {MAX_FILE_BYTES} bytes that are read"));
     }
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
 }
 
@@ -121,9 +140,7 @@ fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut 
                 let at = error.location().map_or(line, |location| {
                     line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
                 });
-                let words = error.to_string();
-                let message = format!("is not YAML: {}", words.lines().next().unwrap_or_default());
-                mistakes.push(Mistake { place: Place { line: at, ..place }, message });
+                mistakes.push(Mistake { place: Place { line: at, ..place }, message: words(&error) });
                 continue;
             }
         };
@@ -131,6 +148,27 @@ fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut 
             Ok(None) => {}
             Ok(Some(document)) => documents.push(document),
             Err(message) => mistakes.push(Mistake { place, message }),
+        }
+    }
+}
+
+/// Why a text is no document. The line is told by its place.
+fn words(error: &Error) -> String {
+    match error {
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => words(error),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            "is nested deeper than the 64 levels that are read".to_owned()
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "has more parts, or more aliases, than are read".to_owned()
+        }
+        other => {
+            let column = other.location().map_or(1, |location| location.column());
+            let words = UserMessageFormatter.format_message(other);
+            format!("is not YAML: column {column}: {}", words.lines().next().unwrap_or_default())
         }
     }
 }
@@ -144,13 +182,12 @@ fn identify(place: Place, value: Value) -> Result<Option<Document>, String> {
         return Err("must be an object with apiVersion, kind and metadata".to_owned());
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let missing: Vec<&str> = [("/apiVersion", "apiVersion"), ("/kind", "kind")]
-        .iter()
-        .filter(|(at, _)| text(at).is_none())
-        .map(|(_, name)| *name)
-        .collect();
-    if !missing.is_empty() {
-        return Err(format!("{} is required", missing.join(" and ")));
+    let missing: Vec<&str> =
+        ["apiVersion", "kind"].into_iter().filter(|name| text(&format!("/{name}")).is_none()).collect();
+    match missing.as_slice() {
+        [] => {}
+        [one] => return Err(format!("{one} is required, as text")),
+        several => return Err(format!("{} are required, as text", several.join(" and "))),
     }
     let (api_version, kind) = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default());
     let name = text("/metadata/name");
@@ -209,7 +246,7 @@ mod tests {
         assert_eq!(documents.len(), 1);
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         assert!(mistakes[0].contains("document 1: is not YAML"), "{mistakes:?}");
-        assert_eq!(mistakes[1], "f.yaml:2: document 2: apiVersion is required");
+        assert_eq!(mistakes[1], "f.yaml:2: document 2: apiVersion is required, as text");
         assert_eq!(mistakes[2], "f.yaml:4: document 3: must be an object with apiVersion, kind and metadata");
     }
 
@@ -217,6 +254,39 @@ mod tests {
     fn a_path_that_is_not_there_is_told() {
         let mistakes = load(&[PathBuf::from("does-not-exist.yaml"), PathBuf::from("neither")]).unwrap_err();
         assert_eq!(mistakes.len(), 2);
-        assert!(mistakes[0].to_string().starts_with("does-not-exist.yaml:1: document 1: cannot be read: "));
+        assert!(mistakes[0].to_string().starts_with("does-not-exist.yaml: cannot be read: "));
+    }
+
+    #[test]
+    fn what_is_too_much_is_told_in_words() {
+        let told = |text: &str| parse_text(text).1.join("\n");
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(100), "}".repeat(100));
+        assert_eq!(told(&deep), "f.yaml:1: document 1: is nested deeper than the 64 levels that are read");
+        let levels =
+            (1..9).map(|level| format!("l{level}: &l{level} [{}]\n", format!("*l{}, ", level - 1).repeat(9)));
+        let bomb = format!("l0: &l0 [1]\n{}", levels.collect::<String>());
+        assert!(
+            told(&bomb).ends_with("document 1: has more parts, or more aliases, than are read"),
+            "{}",
+            told(&bomb)
+        );
+        let twice = "kind: A\nkind: B\n";
+        let expected =
+            "f.yaml:2: document 1: is not YAML: column 1: duplicate mapping key `kind` is not allowed here";
+        assert_eq!(told(twice), expected);
+    }
+
+    #[test]
+    fn a_file_is_read_once_and_never_without_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        std::fs::write(&file, "kind: A\napiVersion: v1\n").unwrap();
+        let paths = [file, directory.path().to_owned(), directory.path().join("../").join(directory.path())];
+        assert_eq!(load(&paths).unwrap().len(), 1);
+        std::os::unix::fs::symlink("nowhere", directory.path().join("b.yaml")).unwrap();
+        let mistakes = load(&[directory.path().to_owned(), "/dev/zero".into()]).unwrap_err();
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert!(told[0].contains("/b.yaml: cannot be read: "), "{told:?}");
+        assert_eq!(told[1], "/dev/zero: has more than the 16777216 bytes that are read");
     }
 }

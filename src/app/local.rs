@@ -104,12 +104,17 @@ impl Local {
         tails.collect::<Vec<_>>().join("\n")
     }
 
-    /// Stops the controllers, ends all processes, and waits for the processes. The controllers are not waited for: what
-    /// they write goes with the server.
-    pub async fn stop(mut self) {
+    /// Stops the controllers, ends all processes, and waits for the processes until `at_once` is ready: then they are
+    /// killed. The controllers are not waited for: what they write goes with the server.
+    pub async fn stop(mut self, at_once: impl Future<Output = ()>) {
         self.controllers.shutdown().await;
         self.shutdown.send_replace(true);
-        while self.node.join_next().await.is_some() {}
+        let ended = async { while self.node.join_next().await.is_some() {} };
+        tokio::select! {
+            () = ended => {}
+            // The processes go with the parts that run them.
+            () = at_once => {}
+        }
     }
 }
 

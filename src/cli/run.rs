@@ -19,8 +19,8 @@ use crate::app::local::Local;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Settings, instance};
 use crate::manifest::{self, Document, Mistake};
-use crate::telemetry::LogFormat;
-use crate::{shutdown, telemetry};
+use crate::shutdown::{self, Signals};
+use crate::telemetry::{self, LogFormat};
 
 mod apply;
 pub mod summary;
@@ -33,8 +33,8 @@ use view::{Changes, View};
 const BAD_INPUT: u8 = 2;
 /// Exit code when time was up.
 const TIMED_OUT: u8 = 3;
-/// Exit code after Ctrl-C, as shells have it.
-const INTERRUPTED: u8 = 130;
+/// Exit code after a signal, as shells have it: this and the signal's number; 130 after Ctrl-C.
+const SIGNALLED: u8 = 128;
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub struct RunArguments {
 enum End {
     Finished(Vec<Orchestration>),
     TimedOut(Vec<Orchestration>),
-    Interrupted(Vec<Orchestration>),
+    Interrupted(Signals, Vec<Orchestration>),
 }
 
 /// Runs what the files say.
@@ -76,8 +76,15 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let settings = Settings { instance: instance(), ..Settings::default() };
         let local = Local::start(&clock, settings, directory.path(), arguments.logs.clone())?;
-        let code = carry_out(&local, &documents, arguments).await;
-        local.stop().await;
+        let signals = shutdown::signals()?;
+        let code = carry_out(&local, &documents, arguments, &signals).await;
+        // Whoever has asked for the end and asks again does not want to wait.
+        let enough = if signals.borrow().count == 0 { 1 } else { 2 };
+        let at_once = async {
+            Signals::wait_for(signals, enough).await;
+            tell("interrupted while it ends; what still runs is killed");
+        };
+        local.stop(at_once).await;
         code
     })
 }
@@ -86,16 +93,16 @@ async fn carry_out(
     local: &Local,
     documents: &[Document],
     arguments: &RunArguments,
+    signals: &tokio::sync::watch::Receiver<Signals>,
 ) -> anyhow::Result<ExitCode> {
-    let interrupted = shutdown::on_signal()?;
     let wanted = tokio::select! {
         applied = apply::all(local, documents) => match applied? {
             Ok(wanted) => wanted,
             Err(mistakes) => return Ok(refuse(&mistakes)),
         },
-        () = signalled(interrupted.clone()) => return Ok(ExitCode::from(INTERRUPTED)),
+        signals = Signals::wait_for(signals.clone(), 1) => return Ok(signalled(signals)),
     };
-    let end = watch(&local.client(), &wanted, arguments.timeout, interrupted).await?;
+    let end = watch(&local.client(), &wanted, arguments.timeout, signals).await?;
     let (orchestrations, code) = match end {
         End::Finished(orchestrations) => {
             let all_succeeded = orchestrations.iter().all(|one| state(one) == "Succeeded");
@@ -106,9 +113,9 @@ async fn carry_out(
             tell("time is up; what still runs is ended");
             (orchestrations, ExitCode::from(TIMED_OUT))
         }
-        End::Interrupted(orchestrations) => {
+        End::Interrupted(signals, orchestrations) => {
             tell("interrupted; what still runs is ended");
-            (orchestrations, ExitCode::from(INTERRUPTED))
+            (orchestrations, signalled(signals))
         }
     };
     let tails = tails(local, &orchestrations).await;
@@ -123,7 +130,7 @@ async fn watch(
     client: &Client,
     wanted: &[(String, String)],
     timeout: Option<Duration>,
-    interrupted: tokio::sync::watch::Receiver<bool>,
+    signals: &tokio::sync::watch::Receiver<Signals>,
 ) -> anyhow::Result<End> {
     let api: Api<Orchestration> = Api::all(client.clone());
     let mut events = watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed();
@@ -137,7 +144,7 @@ async fn watch(
         }
     };
     tokio::pin!(time_is_up);
-    let signal = signalled(interrupted);
+    let signal = Signals::wait_for(signals.clone(), 1);
     tokio::pin!(signal);
     while !latest.iter().all(|one| one.as_ref().is_some_and(is_finished)) {
         tokio::select! {
@@ -151,17 +158,16 @@ async fn watch(
                 }
             }
             () = &mut time_is_up => return Ok(End::TimedOut(latest.into_iter().flatten().collect())),
-            () = &mut signal => return Ok(End::Interrupted(latest.into_iter().flatten().collect())),
+            signals = &mut signal => {
+                return Ok(End::Interrupted(signals, latest.into_iter().flatten().collect()));
+            }
         }
     }
     Ok(End::Finished(latest.into_iter().flatten().collect()))
 }
 
-async fn signalled(mut interrupted: tokio::sync::watch::Receiver<bool>) {
-    if interrupted.wait_for(|signal| *signal).await.is_err() {
-        // The handler is gone, so that no signal can come.
-        std::future::pending::<()>().await;
-    }
+fn signalled(signals: Signals) -> ExitCode {
+    ExitCode::from(SIGNALLED.saturating_add(signals.first))
 }
 
 /// The last words of what failed.

@@ -16,6 +16,9 @@ use crate::engine::definition::{Compiled, TypeState, compile};
 use crate::engine::problem::Problem;
 use crate::engine::revision::{Revision, Versioned};
 
+/// Why an activity type cannot be used that was made or edited just now.
+pub const NOT_CHECKED: &str = "it has not been checked yet";
+
 /// The stores of both kinds of definition.
 #[derive(Clone, Debug)]
 pub struct Definitions {
@@ -93,7 +96,7 @@ impl Definitions {
         let status = object.status.clone().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
         if status.observed_generation != Some(generation) {
-            return Some(Err("it has not been checked yet".to_owned()));
+            return Some(Err(NOT_CHECKED.to_owned()));
         }
         if condition::is_true(&status.conditions, "Ready") {
             return Some(Ok(Versioned { generation, spec: object.spec.clone() }));

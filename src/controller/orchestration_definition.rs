@@ -84,8 +84,7 @@ fn resolve(
         );
         return Err(vec![Problem::new(ProblemCode::LimitExceeded, "spec.activities", message)]);
     }
-    let (activities, tiers) = (resolved.compiled.activities.len(), resolved.compiled.tiers.len());
-    let mut message = format!("{activities} activities in {tiers} tiers");
+    let mut message = resolved.compiled.size();
     if !resolved.compiled.warnings.is_empty() {
         message.push_str("; harmless: ");
         message.push_str(&problem::text(&resolved.compiled.warnings).replace('\n', "; "));

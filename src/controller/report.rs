@@ -59,11 +59,7 @@ impl Reporter {
             // Repeats are merged by reason and action, and the first note stays: the action tells activities apart.
             let (type_, reason, action, note) = match notice {
                 Notice::Started => {
-                    let note = format!(
-                        "runs {} activities in {} tiers",
-                        compiled.activities.len(),
-                        compiled.tiers.len()
-                    );
+                    let note = format!("runs {}", compiled.size());
                     (EventType::Normal, "Started".to_owned(), "Start".to_owned(), note)
                 }
                 Notice::ActivityFailed { activity, attempt, reason, message } => {

@@ -97,6 +97,20 @@ pub enum Root {
 }
 
 impl Compiled {
+    /// How large it is, for people: "4 activities in 3 tiers".
+    #[must_use]
+    pub fn size(&self) -> String {
+        let activities = match self.activities.len() {
+            1 => "1 activity".to_owned(),
+            number => format!("{number} activities"),
+        };
+        let tiers = match self.tiers.len() {
+            1 => "1 tier".to_owned(),
+            number => format!("{number} tiers"),
+        };
+        format!("{activities} in {tiers}")
+    }
+
     /// The tiers as ids, as they stand in a status.
     #[must_use]
     pub fn tier_ids(&self) -> Vec<Vec<String>> {

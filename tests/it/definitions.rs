@@ -7,3 +7,4 @@ mod finished;
 mod kstatus;
 mod kubectl;
 mod pinned;
+mod revisions;

@@ -3,10 +3,20 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
+use crate::support::cluster::PATIENCE;
+
+mod activities;
+mod results;
+mod signals;
+mod terminal;
+
+const ORCHESTRATOR: &str = env!("CARGO_BIN_EXE_orchestrator");
+
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+    Command::new(ORCHESTRATOR)
         .arg("run")
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -46,6 +56,18 @@ fn in_file(text: &str) -> (tempfile::TempDir, String) {
     std::fs::write(&file, text).unwrap();
     let name = file.to_str().unwrap().to_owned();
     (directory, name)
+}
+
+/// Makes a named pipe: whoever opens one end waits for the other, so that no test must look again and again.
+fn pipe_file(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+/// Does what may wait for ever, but no longer than anything takes.
+fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    receiver.recv_timeout(PATIENCE).expect("it comes to an end")
 }
 
 #[test]
@@ -118,9 +140,9 @@ fn what_is_no_document_is_told_with_its_line() {
     let told = errors(&output);
     for expected in [
         "tests/fixtures/bad/not-yaml.yaml:4: document 1: is not YAML: ",
-        "tests/fixtures/bad/kinds.yaml:4: document 2: apiVersion and kind is required",
+        "tests/fixtures/bad/kinds.yaml:4: document 2: apiVersion and kind are required",
         "tests/fixtures/bad/kinds.yaml:6: document 3: must be an object with apiVersion, kind and metadata",
-        "nowhere.yaml:1: document 1: cannot be read: ",
+        "nowhere.yaml: cannot be read: ",
     ] {
         assert!(told.contains(expected), "{expected} is not in\n{told}");
     }
@@ -152,6 +174,19 @@ fn a_misspelt_field_is_refused_as_a_real_server_would() {
     let output = run(&["tests/fixtures/bad/missing-definition.yaml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(errors(&output).contains("unknown field \"spec.inptu\""), "{}", errors(&output));
+}
+
+#[test]
+fn a_namespace_that_cannot_be_is_told_once_for_each_document_and_the_rest_is_judged() {
+    let elsewhere =
+        r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "Not This"}}"#;
+    let (_directory, file) = in_file(&format!("{}\n---\n{elsewhere}\n", script("true")));
+    let output = run(&[&file]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = errors(&output);
+    let beginning =
+        format!("{file}:6: document 4: ConfigMap c: metadata.namespace: Invalid value: \"Not This\": ");
+    assert!(told.starts_with(&beginning) && told.lines().count() == 1, "{told}");
 }
 
 #[test]

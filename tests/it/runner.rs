@@ -355,7 +355,7 @@ async fn deletion_deadline_and_suspension_end_processes_with_grace() {
         namespace.until(name, is_running).await;
         let file = |pod: &Pod| {
             let directory = runner.settings.directory.join("pods").join(pod.metadata.uid.as_ref().unwrap());
-            directory.join("messages/main/message")
+            directory.join("message.main.message")
         };
         let pod = pods.get(name).await.unwrap();
         until(|| !read(&file(&pod)).is_empty()).await;

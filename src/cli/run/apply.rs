@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::api::{ActivityDefinition, OrchestrationDefinition};
 use crate::app::local::Local;
 use crate::client::{answer, words};
+use crate::controller::definitions::NOT_CHECKED;
 use crate::engine::condition::find;
 use crate::manifest::{Document, Mistake};
 
@@ -47,8 +48,14 @@ pub(super) async fn all(
     let (orchestrations, mut others): (Vec<&Document>, Vec<&Document>) =
         documents.iter().partition(|document| document.kind == "Orchestration");
     others.sort_by_key(|document| rank(&document.kind));
-    make_namespaces(local, documents).await;
-    for document in others {
+    let refused = make_namespaces(local, documents).await;
+    let has_place = |document: &&Document| !refused.contains_key(&namespace(document));
+    for document in documents {
+        if let Some(why) = refused.get(&namespace(document)) {
+            mistakes.push(mistake(document, &format!("metadata.namespace: {why}")));
+        }
+    }
+    for document in others.into_iter().filter(has_place) {
         match create(local, document, false).await {
             Ok(created) => made.entry(rank(&document.kind)).or_default().push((document, created)),
             Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
@@ -61,17 +68,16 @@ pub(super) async fn all(
         });
         mistakes.extend(problems(document, &judged.await?));
     }
-    // Definitions that name an activity type with a mistake are not Ready for that alone.
-    let types_are_good = mistakes.is_empty();
+    let types = made.get(&2).into_iter().flatten().map(|(_, created)| created);
+    let types: Vec<&Made> = types.collect();
     for (document, created) in made.get(&3).into_iter().flatten() {
         let judged = judged::<OrchestrationDefinition>(&client, created, |found| {
             let ready = found.status.as_ref().and_then(|status| find(&status.conditions, "Ready"))?;
-            // What heals by itself is waited for, unless it cannot heal.
-            (!ready.message.contains("ActivityNotReady:") || !types_are_good).then(|| ready.clone())
+            (!heals(&ready.message, &created.0, &types)).then(|| ready.clone())
         });
         mistakes.extend(problems(document, &judged.await?));
     }
-    for document in &orchestrations {
+    for document in orchestrations.iter().filter(|document| has_place(document)) {
         if let Err(messages) = check(local, document).await {
             mistakes.extend(messages.into_iter().map(|message| mistake(document, &message)));
         }
@@ -91,6 +97,15 @@ pub(super) async fn all(
         }
     }
     Ok(if mistakes.is_empty() { Ok(wanted) } else { Err(mistakes) })
+}
+
+/// Whether a definition was judged before the controller had seen its activity types, or had judged them: then it is
+/// judged again.
+fn heals(message: &str, namespace: &str, types: &[&Made]) -> bool {
+    message.contains(NOT_CHECKED)
+        || types.iter().any(|(place, name)| {
+            place == namespace && message.contains(&format!("ActivityDefinition \"{name}\" not found"))
+        })
 }
 
 /// What the server and the definitions say of an Orchestration before it is made.
@@ -115,16 +130,22 @@ fn namespace(document: &Document) -> String {
     given.unwrap_or(DEFAULT_NAMESPACE).to_owned()
 }
 
-/// Every namespace that a document names is made; people have theirs on the cluster and not in the files.
-async fn make_namespaces(local: &Local, documents: &[Document]) {
+/// Every namespace that a document names is made; people have theirs on the cluster and not in the files. The result
+/// is the namespaces that cannot be, and why.
+async fn make_namespaces(local: &Local, documents: &[Document]) -> BTreeMap<String, String> {
+    let mut refused = BTreeMap::new();
     let mut names: Vec<String> = documents.iter().map(namespace).collect();
     names.sort();
     names.dedup();
     for name in names.iter().filter(|name| *name != DEFAULT_NAMESPACE) {
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        // If this fails, creating the document says why.
-        drop(post(&local.client(), "/api/v1/namespaces", &body).await);
+        if let Err(error) = post(&local.client(), "/api/v1/namespaces", &body).await {
+            // Its label of the same name is wrong for the same reason.
+            let why = reasons(&error).into_iter().next().unwrap_or_default();
+            refused.insert(name.clone(), why.trim_start_matches("metadata.name: ").to_owned());
+        }
     }
+    refused
 }
 
 /// Creates one object, or asks whether it could be created. The error is every reason of the server.

@@ -85,8 +85,7 @@ pub fn plan(
     }
     let mut contents = Vec::new();
     for volume in spec.volumes.iter().flatten() {
-        let directory =
-            below(&layout.root.join("volumes"), &volume.name).map_err(Problem::path).map_err(whole)?;
+        let directory = beside(&layout.root, "volume", &volume.name).map_err(Problem::path).map_err(whole)?;
         contents.push(volumes::content(pod, volume, sources, directory).map_err(whole)?);
     }
     let temporary = layout.root.join("tmp");
@@ -127,7 +126,7 @@ fn launch(
         let image = container.image.as_deref().unwrap_or("(none)");
         return Err(Problem::image_not_run(&container.name, image));
     }
-    let own = |part: &str| below(&layout.root.join(part), &container.name).map_err(Problem::path);
+    let own = |part: &str| beside(&layout.root, part, &container.name).map_err(Problem::path);
     let mut paths = Paths::new(&layout.root);
     for mount in container.volume_mounts.iter().flatten() {
         let host =
@@ -139,10 +138,12 @@ fn launch(
     }
     let message_path = container.termination_message_path.as_deref().filter(|path| !path.is_empty());
     let message_path = message_path.unwrap_or(DEFAULT_MESSAGE_PATH);
-    let messages = own("messages")?;
     let name = Path::new(message_path).file_name().and_then(|name| name.to_str());
-    let message = messages
-        .join(name.ok_or_else(|| Problem::path(format!("the path {message_path:?} cannot be mapped")))?);
+    let name = name.ok_or_else(|| Problem::path(format!("the path {message_path:?} cannot be mapped")))?;
+    // As the template names it, for programs that look at the ending.
+    let mut message = own("message")?.into_os_string();
+    message.push(format!(".{name}"));
+    let message = PathBuf::from(message);
     paths.mount(message_path, message.clone()).map_err(Problem::path)?;
 
     let own_variables = environment::variables(pod, container, sources, &paths)?;
@@ -162,7 +163,7 @@ fn launch(
         })?),
         None => own("work")?,
     };
-    plan.directories.extend([messages, directory.clone()]);
+    plan.directories.push(directory.clone());
     let variables = base.iter().cloned().chain(own_variables).collect();
     let log = below(&layout.logs, &format!("{}.log", container.name)).map_err(Problem::path)?;
     let log_is_message = container.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
@@ -193,6 +194,13 @@ fn mounted(
         Some(path) => below(&volume.directory, path).map_err(Problem::path),
         None => Ok(volume.directory.clone()),
     }
+}
+
+/// A part of a pod: side by side and not one in another, because making and removing directories is most of what a short
+/// pod costs. Names of containers and volumes have no dot.
+fn beside(root: &Path, part: &str, name: &str) -> Result<PathBuf, String> {
+    below(root, name)?;
+    below(root, &format!("{part}.{name}"))
 }
 
 fn is_file(volumes: &[VolumeContent], path: &Path) -> bool {

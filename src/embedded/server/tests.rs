@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Orchestration;
 
+mod garbage;
+
 type Names = Arc<Mutex<Vec<String>>>;
 
 #[derive(Debug)]
@@ -214,8 +216,12 @@ async fn a_slow_watcher_is_cut_off_instead_of_filling_the_memory() {
     let server = Server::builder(Arc::new(Still)).history(Bounds { changes: 10, bytes: usize::MAX }).build();
     let api: Api<ConfigMap> = Api::default_namespaced(server.client());
     let slow = api.watch(&WatchParams::default(), "0").await.unwrap();
+    let mut other = Box::pin(api.watch(&WatchParams::default(), "0").await.unwrap());
     for index in 0..50 {
         api.create(&PostParams::default(), &config_map(&format!("m{index}"), None)).await.unwrap();
+        // Who reads in time misses nothing.
+        let Some(WatchEvent::Added(seen)) = other.try_next().await.unwrap() else { panic!("no event") };
+        assert_eq!(seen.name_any(), format!("m{index}"));
     }
     let events: Vec<_> = slow.try_collect().await.unwrap();
     assert!(matches!(events.as_slice(), [WatchEvent::Error(status)] if status.code == 410), "{events:?}");

@@ -100,6 +100,14 @@ fn tiers_are_longest_paths_in_definition_order() {
 }
 
 #[test]
+fn one_is_no_plural() {
+    assert_eq!(compiled(&yaml(&["id: a, type: t"])).size(), "1 activity in 1 tier");
+    assert_eq!(compiled(&yaml(&["id: a, type: t", "id: b, type: t"])).size(), "2 activities in 1 tier");
+    let chain = ["id: a, type: t", "id: b, type: t, dependsOn: [a]"];
+    assert_eq!(compiled(&yaml(&chain)).size(), "2 activities in 2 tiers");
+}
+
+#[test]
 fn the_shorthand_means_the_same_as_the_long_form() {
     let short = compiled(&yaml(&["id: a, type: t", "id: b, type: t, dependsOn: a, inputs: [domain, a.url]"]));
     let long = compiled(&yaml(&[

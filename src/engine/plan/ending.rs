@@ -94,7 +94,10 @@ impl Planner<'_> {
     fn end(&self) -> Option<End> {
         let activities = 0..self.compiled.activities.len();
         if activities.clone().all(|activity| self.state(activity) == ActivityState::Succeeded) {
-            let mut message = format!("all {} activities have succeeded", activities.len());
+            let mut message = match activities.len() {
+                1 => "the only activity has succeeded".to_owned(),
+                number => format!("all {number} activities have succeeded"),
+            };
             let output = self.output(&mut message);
             return Some(End { succeeded: true, reason: "Completed", message, output });
         }

@@ -184,7 +184,7 @@ async fn a_definition_that_becomes_too_deep_says_nothing_old_and_heals() {
     assert_eq!(part(&namespace, "orchdef/d", "{.status.tiers}"), json!(""));
     assert_eq!(part(&namespace, "orchdef/d", "{.status.observedGeneration}"), json!(2));
     edit("\"x\"");
-    assert_eq!(namespace.definition_ready("d", "True", "Ready").await, "1 activities in 1 tiers");
+    assert_eq!(namespace.definition_ready("d", "True", "Ready").await, "1 activity in 1 tier");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -201,7 +201,7 @@ async fn an_input_of_32_levels_runs_and_a_deeper_one_is_refused() {
         namespace.create(orchestration(name, "d", input(levels))).await;
     }
     let finished = namespace.finished("deep").await;
-    assert_eq!(says(&finished, "Succeeded"), "True Completed: all 1 activities have succeeded");
+    assert_eq!(says(&finished, "Succeeded"), "True Completed: the only activity has succeeded");
     assert_eq!(json!(finished.status.unwrap().output), json!({"input": input(32)}));
     for name in ["deeper", "deepest"] {
         let why = "InputTooDeep: spec.input: is nested too deeply, at most 32 levels are allowed";

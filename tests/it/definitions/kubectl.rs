@@ -89,7 +89,7 @@ async fn the_columns_tell_at_a_glance_how_things_are() {
         [
             "NAME | TYPE | STATE | PROGRESS | MESSAGE",
             "bad | d | Failed | 0/1 | activity \"a\" failed: ExitCode: exit code 3 (Error): no such tenant",
-            "good | d | Succeeded | 1/1 | all 1 activities have succeeded",
+            "good | d | Succeeded | 1/1 | the only activity has succeeded",
             "waits | lost | Pending |  | OrchestrationDefinition \"lost\" is not ready: ActivityDefinitionNotFound: spec.activities[0].type: ActivityDefinition \"nowhere\" not found in this namespace",
         ]
     );

@@ -26,7 +26,7 @@ async fn pod_of(namespace: &TestNamespace, run: &str, activity: &str) -> Pod {
 }
 
 /// Deletes an object and waits until it is gone.
-async fn delete<K>(namespace: &TestNamespace, name: &str)
+pub async fn delete<K>(namespace: &TestNamespace, name: &str)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + DeserializeOwned
@@ -41,7 +41,7 @@ where
     gone(api, &found).await;
 }
 
-async fn edit<K>(namespace: &TestNamespace, name: &str, spec: Value)
+pub async fn edit<K>(namespace: &TestNamespace, name: &str, spec: Value)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
 {
@@ -74,7 +74,7 @@ fn template(command: &str) -> Value {
 }
 
 /// A namespace with a run whose first of two activities runs until it is let go.
-async fn scene() -> (TestNamespace, Operator, Kubelet, Orchestration) {
+pub async fn scene() -> (TestNamespace, Operator, Kubelet, Orchestration) {
     let namespace = TestNamespace::new().await;
     let operator = Operator::start(&namespace).await;
     let kubelet = Kubelet::start(&namespace, |work| match work.activity.as_str() {
@@ -99,7 +99,7 @@ async fn scene() -> (TestNamespace, Operator, Kubelet, Orchestration) {
 }
 
 /// Lets the first activity end, and waits for the end of the run, which must be that of its definition.
-async fn end(namespace: &TestNamespace, running: &Orchestration) {
+pub async fn end(namespace: &TestNamespace, running: &Orchestration) {
     let pod = pod_of(namespace, "run", "first").await;
     perform(&namespace.api(), &pod, &Act::outputs(&json!({}))).await;
     let finished = namespace.finished("run").await;

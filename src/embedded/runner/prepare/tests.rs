@@ -62,23 +62,23 @@ fn paths_of_mounts_and_of_the_outputs_are_handed_over_mapped() {
             {"name": "INPUT_A", "value": "$$(HERE) and /scratch"},
         ],
     }));
-    let (input, output) = ("/run/u/volumes/in/input.json", "/run/u/messages/main/output.json");
+    let (input, output) = ("/run/u/volume.in/input.json", "/run/u/message.main.output.json");
     assert_eq!(
         launch.command,
         [
             "sh",
             "-c",
-            &format!("cat {input} > /run/u/volumes/scratch/a/b/x"),
+            &format!("cat {input} > /run/u/volume.scratch/a/b/x"),
             input,
             &format!("--out={output}"),
-            "/run/u/volumes/scratch/a/b",
+            "/run/u/volume.scratch/a/b",
             "$(A)",
             "$(PATH)",
-            "/run/u/volumes/scratch/a/b/$(NOTHING)",
+            "/run/u/volume.scratch/a/b/$(NOTHING)",
         ]
     );
     let expected = [
-        ("HERE", "/run/u/volumes/scratch/a/b/$(NOTHING)"),
+        ("HERE", "/run/u/volume.scratch/a/b/$(NOTHING)"),
         ("HOSTNAME", "p"),
         ("INPUT_A", "$(HERE) and /scratch"),
         ("ORCHESTRATOR_INPUT_FILE", input),
@@ -90,7 +90,7 @@ fn paths_of_mounts_and_of_the_outputs_are_handed_over_mapped() {
         launch.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(variables, expected);
     assert_eq!(launch.message, Path::new(output));
-    assert_eq!(launch.directory, Path::new("/run/u/volumes/scratch/a/b/w"));
+    assert_eq!(launch.directory, Path::new("/run/u/volume.scratch/a/b/w"));
     assert_eq!(launch.log, Path::new("/logs/ns/p/main.log"));
 }
 
@@ -130,8 +130,8 @@ fn variables_come_from_everywhere_and_see_those_before_them() {
     let variables: Vec<_> =
         launch.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(variables, expected);
-    assert_eq!(launch.directory, Path::new("/run/u/work/main"));
-    assert_eq!(launch.message, Path::new("/run/u/messages/main/termination-log"));
+    assert_eq!(launch.directory, Path::new("/run/u/work.main"));
+    assert_eq!(launch.message, Path::new("/run/u/message.main.termination-log"));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn the_operators_own_template_is_prepared() {
     assert_eq!(launch.command, ["dns", "create", "a.example.com"]);
     assert_eq!(launch.variables["TARGET"], "https://a.example.com");
     assert_eq!(launch.variables["INPUT_HOSTILE"], "$(HOME) $$ \"q\" 'a' `id` \\ \n ü 🦀");
-    assert_eq!(launch.variables["ORCHESTRATOR_INPUT_FILE"], "/run/u/volumes/orchestrator-input/input.json");
+    assert_eq!(launch.variables["ORCHESTRATOR_INPUT_FILE"], "/run/u/volume.orchestrator-input/input.json");
     let input = plan.volumes.iter().find(|volume| volume.name == "orchestrator-input").unwrap();
-    assert!(input.has_file(Path::new("/run/u/volumes/orchestrator-input/input.json")));
+    assert!(input.has_file(Path::new("/run/u/volume.orchestrator-input/input.json")));
 }

@@ -1,0 +1,147 @@
+//! Ctrl-C, SIGTERM, a closed terminal, and time that is up: what runs is ended, and nothing stays behind.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{ORCHESTRATOR, pipe_file, script, within};
+
+/// A process that hears SIGTERM and has a child. Both hold the pipe open.
+const HEARS: &str = "trap 'echo bye >&9; exit 9' TERM; sleep 1000 & echo up >&9; wait";
+/// One that does not listen, and has a child that does not.
+const DEAF: &str = "trap '' TERM; sleep 1000 & echo up >&9; while :; do sleep 1000; done";
+
+/// One that waits until it may end.
+const WAITS: &str = "echo up >&9; read line < $GO";
+
+/// A run whose one activity holds a named pipe open: the pipe ends when the last of its processes does.
+struct Run {
+    child: Child,
+    errors: BufReader<std::process::ChildStderr>,
+    /// What the processes write, from behind their first line.
+    pipe: BufReader<File>,
+    /// Where the run may put its files.
+    temporary: PathBuf,
+    directory: tempfile::TempDir,
+}
+
+impl Run {
+    /// Starts it, and returns once its process runs.
+    fn start(command: &mut Command, text: &str, arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, pipe) = (directory.path().join("run.yaml"), directory.path().join("pipe"));
+        let temporary = directory.path().join("temporary");
+        std::fs::create_dir(&temporary).unwrap();
+        let go = directory.path().join("go");
+        pipe_file(&pipe);
+        pipe_file(&go);
+        let text = format!("exec 9> {}; GO={}; {text}", pipe.display(), go.display());
+        std::fs::write(&file, script(&text)).unwrap();
+        let mut child = command
+            .args(["run", file.to_str().unwrap()])
+            .args(arguments)
+            .env("TMPDIR", &temporary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let pipe = within(move || {
+            // Opens when the process has opened the other end.
+            let mut pipe = BufReader::new(File::open(pipe).unwrap());
+            let mut first = String::new();
+            pipe.read_line(&mut first).unwrap();
+            assert_eq!(first, "up\n");
+            pipe
+        });
+        Self { child, errors, pipe, temporary, directory }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Reads what the run says until a line begins so.
+    fn until_said(&mut self, beginning: &str) {
+        let mut line = String::new();
+        while !line.starts_with(beginning) {
+            line.clear();
+            assert!(self.errors.read_line(&mut line).unwrap() > 0, "it never said {beginning:?}");
+        }
+    }
+
+    /// Waits for the end of the run and of all processes. The result is the exit status, what the processes wrote, and
+    /// what stood on standard output and is left on standard error.
+    fn end(self) -> (ExitStatus, String, String, String) {
+        let Self { mut child, mut errors, mut pipe, temporary, directory: _directory } = self;
+        within(move || {
+            let (mut written, mut shown, mut said) = (String::new(), String::new(), String::new());
+            child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+            errors.read_to_string(&mut said).unwrap();
+            let status = child.wait().unwrap();
+            pipe.read_to_string(&mut written).unwrap();
+            let left: Vec<_> =
+                std::fs::read_dir(temporary).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert!(left.is_empty(), "{left:?}");
+            (status, written, shown, said)
+        })
+    }
+}
+
+#[test]
+fn a_signal_ends_what_runs_and_leaves_nothing_behind() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let run = Run::start(&mut Command::new(ORCHESTRATOR), HEARS, &[]);
+        run.signal(signal);
+        let (status, written, shown, said) = run.end();
+        assert_eq!(status.code(), Some(code), "{said}");
+        assert_eq!(written, "bye\n", "it was asked to end before it was made to");
+        assert!(said.lines().any(|line| line == "interrupted; what still runs is ended"), "{said}");
+        assert!(shown.starts_with("\nrun  one  Running  0/1"), "{shown}");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_kills_what_does_not_end() {
+    let mut run = Run::start(&mut Command::new(ORCHESTRATOR), DEAF, &[]);
+    run.signal(Signal::INT);
+    run.until_said("interrupted; ");
+    run.signal(Signal::INT);
+    let (status, written, _, said) = run.end();
+    assert_eq!((status.code(), written.as_str()), (Some(130), ""), "{said}");
+    assert_eq!(said, "interrupted while it ends; what still runs is killed\n");
+}
+
+#[test]
+fn what_does_not_end_is_killed_after_its_grace_period() {
+    let run = Run::start(&mut Command::new(ORCHESTRATOR), DEAF, &[]);
+    run.signal(Signal::TERM);
+    let (status, written, _, said) = run.end();
+    assert_eq!((status.code(), written.as_str()), (Some(143), ""), "{said}");
+    assert!(!said.contains("killed"), "{said}");
+}
+
+#[test]
+fn when_time_is_up_what_runs_is_ended() {
+    let run = Run::start(&mut Command::new(ORCHESTRATOR), HEARS, &["--timeout", "3s"]);
+    let (status, written, _, said) = run.end();
+    assert_eq!((status.code(), written.as_str()), (Some(3), "bye\n"), "{said}");
+    assert!(said.lines().any(|line| line == "time is up; what still runs is ended"), "{said}");
+}
+
+#[test]
+fn a_signal_that_was_to_be_ignored_is_ignored() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", ORCHESTRATOR]);
+    let run = Run::start(&mut command, WAITS, &[]);
+    run.signal(Signal::HUP);
+    let go = run.directory.path().join("go");
+    within(move || std::fs::write(go, "go\n").unwrap());
+    let (status, _, shown, said) = run.end();
+    assert_eq!(status.code(), Some(0), "as nohup has it: {said}");
+    assert!(shown.starts_with("\nrun  one  Succeeded  1/1"), "{shown}");
+}
