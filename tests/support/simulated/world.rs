@@ -26,7 +26,7 @@ use tower::timeout::Timeout;
 use super::direct::Direct;
 use super::faults::{Ail, Fault, Planned, Schedule};
 use super::nodes::Nodes;
-use super::reading::text;
+use super::reading::{controller, text};
 use super::scenario::{NAMESPACE, RUN, Scenario, paths};
 use super::users::Act;
 use super::wire::{Net, Process, Wire};
@@ -351,7 +351,8 @@ impl World {
         let did = |act: Act| self.faults.iter().any(|planned| planned.fault == Fault::User(act));
         match &run {
             None if did(Act::DeleteRun) || did(Act::DeleteNamespace) => {
-                let left = users.list(&paths::jobs()).await.len();
+                let jobs = users.list(&paths::jobs()).await;
+                let left = jobs.iter().filter(|job| controller(job).is_some()).count();
                 if left > 0 {
                     wrong.push(format!("liveness 3: {left} Jobs are left of a run that is gone"));
                 }
