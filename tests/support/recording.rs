@@ -23,7 +23,7 @@ pub struct Recorded {
     pub query: String,
     /// What was sent, empty if nothing was.
     pub body: String,
-    /// Status of the answer; 0 if there was none.
+    /// Status of the answer; 0 if there was none, or not yet.
     pub status: u16,
 }
 
@@ -102,7 +102,7 @@ where
         // Every body of ours is one piece of memory, so that a copy of it is there at once.
         let copy = request.body().try_clone().and_then(|body| body.collect_bytes().now_or_never());
         let sent = copy.expect("a body in memory").expect("a body in memory");
-        let mut recorded = Recorded {
+        let recorded = Recorded {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
@@ -110,11 +110,17 @@ where
             status: 0,
         };
         let recording = self.recording.clone();
+        // Before it is sent: what it does is seen elsewhere before the answer is here.
+        let number = {
+            let mut all = recording.0.lock().unwrap();
+            all.push(recorded);
+            all.len() - 1
+        };
         self.inner
             .call(request)
             .map(move |answer| {
-                recorded.status = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
-                recording.0.lock().unwrap().push(recorded);
+                recording.0.lock().unwrap()[number].status =
+                    answer.as_ref().map_or(0, |answer| answer.status().as_u16());
                 answer
             })
             .boxed()
