@@ -4,6 +4,7 @@
 //! fail or panic on any input.
 
 pub mod acceptance;
+pub mod activity_type;
 pub mod condition;
 pub mod definition;
 pub mod effect;

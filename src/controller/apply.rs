@@ -79,7 +79,7 @@ pub async fn observe(
             recorded: state == ActivityState::Running,
             requested_at,
             expectation: Expectation {
-                outputs_matter: activity.outputs_are_read,
+                outputs_matter: activity.outputs_are_read || activity.output_schema.is_some(),
                 fatal: fatal.unwrap_or_default(),
             },
             now,

@@ -2,7 +2,7 @@
 //!
 //! Responsible for: reading the stores of both kinds of definition. Must never: write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -52,28 +52,25 @@ impl Definitions {
             .map_err(|_| Error::NotReady)
     }
 
-    /// What is known of an activity type in a namespace.
-    #[must_use]
-    pub fn type_state(&self, namespace: &str, type_: &str) -> TypeState {
-        match self.activity(namespace, type_) {
-            None => TypeState::Missing,
-            Some(Err(message)) => TypeState::NotReady(message),
-            Some(Ok(_)) => TypeState::Ready,
-        }
-    }
-
     /// Compiles a definition with the activity types of its namespace.
     pub fn resolve(&self, definition: &OrchestrationDefinition) -> Result<Resolved, Vec<Problem>> {
         let namespace = definition.namespace().unwrap_or_default();
-        let compiled = compile(&definition.spec, |type_| self.type_state(&namespace, type_))?;
-        let mut activity_definitions = BTreeMap::new();
-        for activity in &compiled.activities {
-            if let Some(Ok(versioned)) = self.activity(&namespace, &activity.type_) {
-                activity_definitions.entry(activity.type_.clone()).or_insert(versioned);
+        let names: BTreeSet<&str> = definition.spec.activities.iter().map(|a| a.type_.as_str()).collect();
+        let mut types = BTreeMap::new();
+        for name in names {
+            if let Some(found) = self.activity(&namespace, name) {
+                types.insert(name.to_owned(), found);
             }
         }
+        let compiled = compile(&definition.spec, |type_| match types.get(type_) {
+            None => TypeState::Missing,
+            Some(Err(message)) => TypeState::NotReady(message.clone()),
+            Some(Ok(versioned)) => TypeState::Ready(&versioned.spec),
+        })?;
         let generation = definition.metadata.generation.unwrap_or_default();
         let definition_spec = Versioned { generation, spec: definition.spec.clone() };
+        let activity_definitions =
+            types.into_iter().filter_map(|(name, found)| Some((name, found.ok()?))).collect();
         let revision = Revision { definition: definition_spec, activity_definitions };
         let name = revision.name(&definition.name_any());
         Ok(Resolved { compiled, revision, name })

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::{Api, PostParams};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::context::ClientHandle;
 use super::definitions::Resolved;
@@ -33,13 +34,32 @@ pub struct Revisions {
     client: ClientHandle,
     allow_host_access: bool,
     pinned: Mutex<HashMap<(String, String), Arc<Pinned>>>,
+    /// Held for reading while a revision is stored that no status refers to yet, for writing while one is deleted.
+    in_use: RwLock<()>,
 }
 
 impl Revisions {
     /// An empty cache.
     #[must_use]
     pub fn new(client: ClientHandle, allow_host_access: bool) -> Self {
-        Self { client, allow_host_access, pinned: Mutex::default() }
+        Self { client, allow_host_access, pinned: Mutex::default(), in_use: RwLock::default() }
+    }
+
+    /// Keeps every revision from being deleted as long as the guard lives: from before one is stored until a status
+    /// refers to it.
+    pub async fn in_use(&self) -> RwLockReadGuard<'_, ()> {
+        self.in_use.read().await
+    }
+
+    /// Waits until no acceptance is between its revision and its status, and holds up those to come.
+    pub async fn none_in_use(&self) -> RwLockWriteGuard<'_, ()> {
+        self.in_use.write().await
+    }
+
+    /// Forgets a revision that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// Stores a revision, unless it is stored. The server itself is asked: somebody may have deleted it, and the

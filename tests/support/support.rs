@@ -16,5 +16,6 @@ pub mod proxy;
 pub mod reconciles;
 pub mod recording;
 pub mod rights;
+pub mod sandbox;
 pub mod scene;
 pub mod told;

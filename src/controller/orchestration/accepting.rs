@@ -28,7 +28,6 @@ pub(super) async fn accept(
     run: &mut Run,
     current: &Arc<Orchestration>,
 ) -> Result<Next, Error> {
-    let namespace = current.namespace().unwrap_or_default();
     let found = definition(context, current).await?;
     let now = context.clock.now();
     let decision = match found {
@@ -36,14 +35,30 @@ pub(super) async fn accept(
         Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
         Some(Ok(None)) => acceptance::decide(current, &Definition::Inactive, now),
         Some(Ok(Some(resolved))) => {
-            match context.revisions.store(&namespace, &current.spec.type_, resolved).await? {
-                Err(why) => acceptance::decide(current, &Definition::NotReady(why), now),
-                Ok(pinned) => {
-                    let ready = Definition::Ready { revision: &pinned.name, compiled: &pinned.compiled };
-                    acceptance::decide(current, &ready, now)
-                }
+            let ready = Definition::Ready { revision: &resolved.name, compiled: &resolved.compiled };
+            let decision = acceptance::decide(current, &ready, now);
+            if decision.accepted {
+                return pin(context, run, current, resolved, decision).await;
             }
+            decision
         }
+    };
+    settle(context, run, current, decision).await
+}
+
+/// Stores the revision, then the status that refers to it; in between, nothing collects it.
+async fn pin(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+    resolved: Resolved,
+    decision: Decision,
+) -> Result<Next, Error> {
+    let _in_use = context.revisions.in_use().await;
+    let namespace = current.namespace().unwrap_or_default();
+    let decision = match context.revisions.store(&namespace, &current.spec.type_, resolved).await? {
+        Ok(_) => decision,
+        Err(why) => acceptance::decide(current, &Definition::NotReady(why), context.clock.now()),
     };
     settle(context, run, current, decision).await
 }
