@@ -39,6 +39,21 @@ pub fn is_done(state: ActivityState) -> bool {
     }
 }
 
+/// The word for a state, as it stands in a status and as expressions compare it.
+#[must_use]
+pub fn name(state: ActivityState) -> &'static str {
+    match state {
+        Pending => "Pending",
+        Running => "Running",
+        Succeeded => "Succeeded",
+        Skipped => "Skipped",
+        Failed => "Failed",
+        Cancelled => "Cancelled",
+        NotStarted => "NotStarted",
+        Unknown => "Unknown",
+    }
+}
+
 /// State of a whole orchestration, for display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrchestrationState {
@@ -78,6 +93,13 @@ mod tests {
             for to in ALL {
                 assert_eq!(is_legal(from, to), from == to, "{from:?} -> {to:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_name_is_what_a_status_holds() {
+        for state in ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), name(state));
         }
     }
 

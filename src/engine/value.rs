@@ -299,7 +299,8 @@ mod tests {
         fn a_cut_text_fits(text in any::<String>(), limit in 3usize..40) {
             let cut = cut_stored(text.clone(), limit);
             let object: Object = [("k".to_owned(), json!(cut))].into_iter().collect();
-            prop_assert!(stored_bytes(&object) <= limit + "{'k':''}".len());
+            let whole = limit + "{'k':''}".len();
+            prop_assert!(stored_bytes(&object) <= whole, "{}", cut);
             prop_assert!(cut == text || cut.ends_with('…'));
         }
 

@@ -13,7 +13,7 @@ use kube::core::{GroupVersionKind, NamespaceResourceScope};
 use kube::discovery::ApiResource;
 use kube::runtime::wait::await_condition;
 use kube::{Client, Resource};
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use orchestrator::api::{Orchestration, OrchestrationDefinition};
 use orchestrator::clock::Clock;
 use orchestrator::config::Settings;
 use orchestrator::embedded::job;
@@ -163,17 +163,6 @@ impl Sandbox {
     pub async fn ready(&self, names: &[&str]) {
         for name in names {
             self.until::<OrchestrationDefinition>(name, |definition| {
-                definition.observed_generation() == definition.metadata.generation
-                    && says(definition, "Ready").starts_with("True ")
-            })
-            .await;
-        }
-    }
-
-    /// Waits until activity types are Ready.
-    pub async fn types_ready(&self, names: &[&str]) {
-        for name in names {
-            self.until::<ActivityDefinition>(name, |definition| {
                 definition.observed_generation() == definition.metadata.generation
                     && says(definition, "Ready").starts_with("True ")
             })

@@ -51,7 +51,7 @@ pub(super) fn of_activity(
 impl Condition {
     fn read(&mut self, reference: &Reference, scope: &Scope<'_>, found: &Findings) -> Result<(), Mistake> {
         match reference {
-            Reference::Input(path) => scope.check_declared(Root::Input, path, found),
+            Reference::Input { path, .. } => scope.check_declared(Root::Input, path, found),
             Reference::Activity { id, outputs, .. } => {
                 let Some(activity) = scope.index.get(id.as_str()).copied() else {
                     return Err(unknown(id, scope, found));

@@ -39,7 +39,7 @@ pub(super) fn check_input(
         return Err(Mistake::of_target(ProblemCode::UnknownReference, message));
     }
     if let Some(why) = mismatch(scope.known(binding.root, &binding.path), wanted) {
-        let message = format!("\"{}\" is {why}", shorten(&mapping.source));
+        let message = format!("\"{}\": {why}", shorten(&mapping.source));
         return Err(Mistake::of_source(ProblemCode::TypeMismatch, message));
     }
     Ok(())

@@ -176,7 +176,7 @@ impl Planner<'_> {
         shown.join(", ")
     }
 
-    fn id(&self, activity: usize) -> &str {
+    pub(super) fn id(&self, activity: usize) -> &str {
         self.compiled.activities.get(activity).map_or("", |activity| &activity.id)
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::Value;
 
-use super::super::condition::{cut, stamp};
+use super::super::condition::stamp;
 use super::super::observe::{Attempt, FailureReason, Outcome, Verdict};
 use super::super::schema;
 use super::super::state::is_final;
@@ -56,7 +56,7 @@ impl Planner<'_> {
         let limit = self.message_limit();
         self.advance(activity, ActivityState::Pending, |entry| {
             entry.ready_time.get_or_insert_with(|| stamp(since));
-            entry.reason = Some(cut(reason, 128));
+            entry.reason = Some(cut_stored(reason, 128));
             entry.message = Some(cut_stored(message, limit));
         });
     }
@@ -76,7 +76,7 @@ impl Planner<'_> {
             if let Some(start) = start {
                 entry.start_time.get_or_insert_with(|| stamp(start));
             }
-            entry.reason = reason.map(|reason| cut(reason, 128));
+            entry.reason = reason.map(|reason| cut_stored(reason, 128));
             entry.message = message.map(|message| cut_stored(message, limit));
         });
     }

@@ -10,6 +10,7 @@ use super::super::expression::{Expression, Scope};
 use super::super::observe::FailureReason;
 use super::super::path::{self, Found, Segment};
 use super::super::schema;
+use super::super::state::name;
 use super::super::value::{bytes, without_nulls};
 use super::{MAX_INPUT_BYTES, Planner};
 use crate::api::common::Object;
@@ -69,11 +70,10 @@ impl Planner<'_> {
     }
 
     fn holds(&self, compiled: &CompiledActivity, when: &Expression) -> Result<bool, (FailureReason, String)> {
-        let mut scope = Scope::new(self.input());
-        for read in &compiled.reads {
-            let (entry, id) = (self.stored_entry(*read), self.id(*read));
-            scope.activity(id, &format!("{:?}", entry.state), entry.outputs.as_ref());
-        }
+        let scope = compiled.reads.iter().fold(Scope::new(self.input()), |scope, read| {
+            let entry = self.stored_entry(*read);
+            scope.with_activity(self.id(*read), name(entry.state), entry.outputs.as_ref())
+        });
         when.evaluate(&scope).map_err(|why| (FailureReason::ExpressionError, format!("when: {why}")))
     }
 

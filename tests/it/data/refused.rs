@@ -52,7 +52,7 @@ async fn an_input_that_is_not_as_the_schema_says_starts_and_pins_nothing() {
     sandbox.ready(&["d"]).await;
     sandbox.apply([orchestration("run", "d", json!({"n": "3"}))]).await;
     let finished = sandbox.finished("run").await;
-    let why = "InvalidInput: spec.input.region: required, is missing\nspec.input.n: expected integer, got string \"3\"";
+    let why = "InvalidInput: spec.input.n: expected integer, got string \"3\"\nspec.input.region: required";
     for (type_, status) in [("Accepted", "False"), ("Stalled", "True"), ("Succeeded", "False"), ("Finished", "True")] {
         assert_eq!(says(&finished, type_), format!("{status} {why}"));
     }
@@ -134,7 +134,7 @@ activities:
         [
             "False Invalid: AmbiguousReference: spec.activities[0].id: \"needs\" is also a property of the input in spec.schema, and a source could mean either: rename one",
             "UnknownReference: spec.activities[1].inputs[0].source: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)",
-            "TypeMismatch: spec.activities[1].inputs[1].source: \"domain\" is string, and integer is wanted",
+            "TypeMismatch: spec.activities[1].inputs[1].source: \"domain\": string, and integer is wanted",
         ]
     );
     assert_eq!(

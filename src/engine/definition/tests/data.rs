@@ -53,7 +53,7 @@ fn a_source_is_declared_where_it_reads() {
     );
     input(
         "{source: a.ulr, target: region}",
-        "UnknownReference: AT.source: activity \"a\" has no output \"ulr\" (did you mean \"url\"?)",
+        "UnknownReference: AT.source: activity \"a\" has no output \"ulr\" (has: deep, hosts, port, url, zone)",
     );
     input(
         "{source: a.deep.name.first, target: region}",
@@ -69,12 +69,12 @@ fn a_source_is_declared_where_it_reads() {
 fn both_sides_mean_the_same_type() {
     input("{source: a.port, target: size}", "");
     input("{source: a.zone, target: region}", "");
-    input("{source: size, target: region}", "TypeMismatch: AT.source: \"size\" is number, and string is wanted");
-    input("{source: a.hosts, target: size}", "TypeMismatch: AT.source: \"a.hosts\" is array, and number is wanted");
-    input("{source: a, target: hosts}", "TypeMismatch: AT.source: \"a\" is object, and array is wanted");
+    input("{source: size, target: region}", "TypeMismatch: AT.source: \"size\": number, and string is wanted");
+    input("{source: a.hosts, target: size}", "TypeMismatch: AT.source: \"a.hosts\": array, and number is wanted");
+    input("{source: a, target: hosts}", "TypeMismatch: AT.source: \"a\": object, and array is wanted");
     check_data(
         &["id: b, type: strict, inputs: [{source: domain, target: id}, {source: size, target: count}]"],
-        &["TypeMismatch: spec.activities[0].inputs[1].source: \"size\" is number, and integer is wanted"],
+        &["TypeMismatch: spec.activities[0].inputs[1].source: \"size\": number, and integer is wanted"],
     );
 }
 
@@ -93,8 +93,8 @@ fn every_required_input_is_fed() {
         &["id: a, type: strict, inputs: [count]", "id: b, type: strict", "id: c, type: needy, inputs: [{source: domain, target: id}]"],
         &[
             "MissingSource: spec.activities[0].inputs: ActivityDefinition \"strict\" requires the input \"id\", and nothing feeds it",
-            "MissingSource: spec.activities[1].inputs: ActivityDefinition \"strict\" requires the input \"id\", and nothing feeds it",
             "MissingSource: spec.activities[1].inputs: ActivityDefinition \"strict\" requires the input \"count\", and nothing feeds it",
+            "MissingSource: spec.activities[1].inputs: ActivityDefinition \"strict\" requires the input \"id\", and nothing feeds it",
         ],
     );
     // What could not be read may have been it.
@@ -163,7 +163,7 @@ fn the_output_is_declared_too() {
             with_schema(&["id: a, type: strict, inputs: [{source: domain, target: id}, count]"])
         ),
         &[
-            "UnknownReference: spec.output[1].source: activity \"a\" has no output \"ulr\" (did you mean \"url\"?)",
+            "UnknownReference: spec.output[1].source: activity \"a\" has no output \"ulr\" (has: deep, hosts, port, url, zone)",
             "UnknownReference: spec.output[2].source: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)",
         ],
     );
@@ -173,7 +173,11 @@ fn the_output_is_declared_too() {
 fn a_schema_is_a_schema() {
     check(
         "schema: {openAPIV3Schema: {type: strng, properties: {a: {pattern: '('}}}}\nactivities: [{id: a, type: broken}]",
-        &["TODO"],
+        &[
+            "InvalidSchema: spec.schema.openAPIV3Schema.properties.a.pattern: is no regular expression (RE2 syntax): unclosed group",
+            "InvalidSchema: spec.schema.openAPIV3Schema.type: may be one of object, array, string, integer, number, boolean, is \"strng\" (did you mean \"string\"?)",
+            "ActivityNotReady: spec.activities[0].type: ActivityDefinition \"broken\" is not ready: InvalidSchema: spec.inputSchema.openAPIV3Schema.type: may be one of object, array, string, integer, number, boolean, is \"strng\" (did you mean \"string\"?)",
+        ],
     );
 }
 
@@ -211,7 +215,7 @@ fn a_condition_reads_the_input_and_ancestors() {
     );
     condition(
         "activities.a.outputs.ulr == 'x'",
-        "UnknownReference: AT: activity \"a\" has no output \"ulr\" (did you mean \"url\"?)",
+        "UnknownReference: AT: activity \"a\" has no output \"ulr\" (has: deep, hosts, port, url, zone)",
     );
 }
 

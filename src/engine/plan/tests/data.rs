@@ -225,7 +225,7 @@ fn outputs_of_another_form_fail_the_activity_and_are_shown() {
     assert_eq!(
         fixture.why("a"),
         "OutputInvalid: outputs.n: expected integer, got string \"x\"\n\
-         outputs.url: required, is missing\n\
+         outputs.url: required\n\
          the outputs were {\"more\":true,\"n\":\"x\"}"
     );
     assert_eq!((fixture.entry("a").outputs.as_ref(), fixture.entry("a").attempt), (None, 1));
