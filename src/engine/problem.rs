@@ -19,10 +19,14 @@ pub enum ProblemCode {
     DuplicateTarget,
     /// A pod field that reaches into the node.
     ForbiddenPodField,
+    /// An expression cannot be read, or says what cannot be.
+    InvalidExpression,
     /// The job template cannot be used.
     InvalidJobTemplate,
     /// A source path cannot be read, or is missing.
     InvalidPath,
+    /// A schema cannot be read, or says what cannot be.
+    InvalidSchema,
     /// More or longer than allowed.
     LimitExceeded,
     /// The work is for agents, and there is no way to them.
