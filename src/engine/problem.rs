@@ -21,13 +21,13 @@ pub enum ProblemCode {
     DuplicateTarget,
     /// A pod field that reaches into the node.
     ForbiddenPodField,
-    /// A condition cannot be evaluated.
+    /// An expression cannot be read, or says what cannot be.
     InvalidExpression,
     /// The job template cannot be used.
     InvalidJobTemplate,
     /// A source path cannot be read, or is missing.
     InvalidPath,
-    /// A schema cannot be used.
+    /// A schema cannot be read, or says what cannot be.
     InvalidSchema,
     /// More or longer than allowed.
     LimitExceeded,

@@ -1,0 +1,1 @@
+//! Expressions: tables of mistakes, of what is read, and of results.

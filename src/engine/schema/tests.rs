@@ -1,0 +1,1 @@
+//! Schemas: tables of what is refused, found wrong and known.
