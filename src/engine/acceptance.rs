@@ -231,7 +231,8 @@ mod tests {
         let told = |bytes: usize| {
             let object = orchestration(json!({"type": "t", "input": input(bytes)}));
             let decision = decide(&object, &Definition::NotFound, after(0));
-            let succeeded = condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().clone();
+            let succeeded =
+                condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().clone();
             format!("{} {}: {}", succeeded.status, succeeded.reason, succeeded.message)
         };
         assert!(told(65_536).starts_with("Unknown DefinitionNotFound"));
@@ -245,8 +246,7 @@ mod tests {
     fn told(schema: Value, input: Value) -> String {
         let spec = json!({"schema": schema, "activities": [{"id": "a", "type": "t"}]});
         let plain = serde_json::from_value(json!({})).unwrap();
-        let compiled =
-            compile(&serde_json::from_value(spec).unwrap(), |_| TypeState::Ready(&plain)).unwrap();
+        let compiled = compile(&serde_json::from_value(spec).unwrap(), |_| TypeState::Ready(&plain)).unwrap();
         let object = orchestration(json!({"type": "x", "input": input}));
         let ready = Definition::Ready { revision: "x-1", compiled: &compiled };
         let decision = decide(&object, &ready, after(0));
@@ -270,16 +270,17 @@ mod tests {
         let accepted = "True Accepted: runs from the revision x-1";
         assert_eq!(told(schema.clone(), json!({"region": "eu"})), accepted);
         assert_eq!(told(schema.clone(), json!({"region": "eu", "size": null, "replicas": null})), accepted);
-        assert_eq!(
-            told(schema.clone(), json!({})),
-            "False InvalidInput: spec.input.region: required"
-        );
+        assert_eq!(told(schema.clone(), json!({})), "False InvalidInput: spec.input.region: required");
         assert_eq!(
             told(
                 schema,
                 json!({"region": "mars", "size": 0, "replicas": "3", "owner": {"emails": ["a", 7]}, "ragion": "eu"})
             ),
-            "False InvalidInput: TODO"
+            "False InvalidInput: spec.input.owner.emails[1]: expected string, got integer 7\n\
+             spec.input.ragion: unknown property (did you mean \"region\"?)\n\
+             spec.input.region: may be one of \"eu\", \"us\", got \"mars\"\n\
+             spec.input.replicas: expected integer, got string \"3\"\n\
+             spec.input.size: must be at least 1, got 0"
         );
     }
 

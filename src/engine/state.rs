@@ -13,7 +13,9 @@ use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Skipped, Su
 #[must_use]
 pub fn is_legal(from: ActivityState, to: ActivityState) -> bool {
     match (from, to) {
-        (Pending | Unknown, Pending | Running | Succeeded | Skipped | Failed | Cancelled | NotStarted) => true,
+        (Pending | Unknown, Pending | Running | Succeeded | Skipped | Failed | Cancelled | NotStarted) => {
+            true
+        }
         (Running, Running | Succeeded | Failed | Cancelled) => true,
         (Running, Pending | Skipped | NotStarted) => false,
         (Succeeded | Skipped | Failed | Cancelled | NotStarted, to) => from == to,

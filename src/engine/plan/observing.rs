@@ -148,8 +148,11 @@ impl Planner<'_> {
         if let Some(schema) = schema {
             let violations = schema.validate(&Value::Object(outputs.clone()), "outputs");
             if !violations.is_empty() {
-                let message =
-                    format!("{}\nthe outputs were {}", schema::text(&violations), Value::Object(outputs.clone()));
+                let message = format!(
+                    "{}\nthe outputs were {}",
+                    schema::text(&violations),
+                    Value::Object(outputs.clone())
+                );
                 return Err((FailureReason::OutputInvalid, message));
             }
         }

@@ -62,7 +62,11 @@ async fn a_revision_stays_as_long_as_an_orchestration_refers_to_it_and_goes_late
     edit(&sandbox, 2).await;
     let new = run(&sandbox, "new").await;
     tokio::time::sleep(LONG).await;
-    assert_eq!(revisions(&sandbox).await, sorted(vec![old.clone(), new.clone()]), "a finished run refers to it");
+    assert_eq!(
+        revisions(&sandbox).await,
+        sorted(vec![old.clone(), new.clone()]),
+        "a finished run refers to it"
+    );
 
     sandbox.api::<Orchestration>().delete("old", &DeleteParams::default()).await.unwrap();
     tokio::time::sleep(UNUSED_FOR - SWEEP).await;
@@ -117,10 +121,15 @@ async fn what_others_made_and_what_nobody_can_place_stays() {
         json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": {},
             "metadata": {"name": name, "labels": labels, "annotations": annotations}})
     };
-    let ours = json!({"app.kubernetes.io/managed-by": "orchestrator", "orchestrator.dev/definition-hash": "x"});
+    let ours =
+        json!({"app.kubernetes.io/managed-by": "orchestrator", "orchestrator.dev/definition-hash": "x"});
     sandbox
         .apply([
-            revision("daemon", json!({"controller-revision-hash": "x"}), json!({"orchestrator.dev/definition": "gone"})),
+            revision(
+                "daemon",
+                json!({"controller-revision-hash": "x"}),
+                json!({"orchestrator.dev/definition": "gone"}),
+            ),
             revision("unplaced", ours.clone(), json!({})),
             revision("unused", ours, json!({"orchestrator.dev/definition": "gone"})),
         ])
