@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::condition::{self, Statement, stamp};
-use super::definition::Compiled;
+use super::definition::{Compiled, input};
 use super::plan::MAX_INPUT_BYTES;
-use super::schema;
+use super::schema::{self, Schema};
 use super::status::{StatusUpdate, duration, summary};
 use super::value::{bytes, is_too_deep};
 use crate::api::common::Object;
@@ -32,12 +32,11 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
     (size > MAX_INPUT_BYTES).then(|| ("InputTooLarge", message()))
 }
 
-/// Why an input is not as a definition wants it, one line for every violation; nothing if it is. Defaults are applied
-/// first.
+/// Why an input is not as the schema of its definition says, one line for every violation; nothing if it is. Defaults
+/// are applied first.
 #[must_use]
-pub fn check_input(compiled: &Compiled, input: Option<&Object>) -> Option<String> {
-    let schema = compiled.schema.as_ref()?;
-    let violations = schema.validate(&Value::Object(compiled.input(input)), "spec.input");
+pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
+    let violations = schema?.validate(&Value::Object(input(schema, given)), "spec.input");
     (!violations.is_empty()).then(|| schema::text(&violations))
 }
 
@@ -99,7 +98,7 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             return refuse(orchestration, "DefinitionInactive", &message, now);
         }
         Definition::Ready { revision, compiled } => {
-            if let Some(message) = check_input(compiled, orchestration.spec.input.as_ref()) {
+            if let Some(message) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
                 return refuse(orchestration, "InvalidInput", &message, now);
             }
             return accept(orchestration, revision, compiled, now);
