@@ -5,15 +5,15 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::DeleteParams;
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
-use orchestrator::controller::collecting::{SWEEP, UNUSED_FOR};
 use serde_json::{Value, json};
 
 use crate::support::kubelet::Act;
 use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::sandbox::Sandbox;
 
-/// Long enough for a revision to be found unused and collected.
-const LONG: Duration = Duration::from_secs(UNUSED_FOR.as_secs() + 3 * SWEEP.as_secs());
+/// How long what is unused is kept by default, and long enough for it to be found and deleted.
+const KEPT: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(2 * 3600);
 
 fn activities(count: usize) -> Value {
     let activities: Vec<Value> = (0..count).map(|at| json!({"id": format!("a{at}"), "type": "t"})).collect();
@@ -69,7 +69,7 @@ async fn a_revision_stays_as_long_as_an_orchestration_refers_to_it_and_goes_late
     );
 
     sandbox.api::<Orchestration>().delete("old", &DeleteParams::default()).await.unwrap();
-    tokio::time::sleep(UNUSED_FOR - SWEEP).await;
+    tokio::time::sleep(KEPT - Duration::from_secs(700)).await;
     assert_eq!(revisions(&sandbox).await, sorted(vec![old, new.clone()]), "not at once");
     tokio::time::sleep(LONG).await;
     assert_eq!(revisions(&sandbox).await, [new.clone()]);
