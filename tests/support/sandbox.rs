@@ -40,6 +40,7 @@ pub struct Sandbox {
     /// `verb plural name` of every write.
     pub writes: Arc<Mutex<Vec<String>>>,
     clock: Arc<dyn Clock>,
+    settings: Settings,
     operator: Option<JoinSet<()>>,
     stop: watch::Sender<bool>,
     _kubelet: Kubelet,
@@ -49,6 +50,11 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one whose kubelet follows a script. The runtime's time must be paused.
     pub fn start(script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_with(Settings::default(), script)
+    }
+
+    /// The same with other settings of the operator.
+    pub fn start_with(settings: Settings, script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let writes: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&writes);
@@ -65,7 +71,7 @@ impl Sandbox {
         roles.spawn(job::run(client.clone(), Arc::clone(&clock), job::Settings::default(), stopped));
         let kubelet = Kubelet::start_on(client.clone(), NAMESPACE, script);
         let mut sandbox =
-            Self { client, writes, clock, operator: None, stop, _kubelet: kubelet, _roles: roles };
+            Self { client, writes, clock, settings, operator: None, stop, _kubelet: kubelet, _roles: roles };
         sandbox.start_operator();
         sandbox
     }
@@ -76,7 +82,7 @@ impl Sandbox {
         operator.spawn(orchestrator::app::run(
             self.client.clone(),
             Arc::clone(&self.clock),
-            Settings::default(),
+            self.settings.clone(),
             self.stop.subscribe(),
         ));
         self.operator = Some(operator);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::DeleteParams;
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
+use orchestrator::config::Settings;
 use serde_json::{Value, json};
 
 use crate::support::kubelet::Act;
@@ -136,4 +137,25 @@ async fn what_others_made_and_what_nobody_can_place_stays() {
         .await;
     tokio::time::sleep(LONG).await;
     assert_eq!(revisions(&sandbox).await, ["daemon", "unplaced"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_accepted_keeps_its_revision_however_eager_the_collection() {
+    // Everything unused goes within milliseconds, and every definition comes back as it was.
+    let settings = Settings { revision_retention: Duration::from_millis(6), ..Settings::default() };
+    let sandbox = Sandbox::start_with(settings, |_| Act::outputs(&json!({})));
+    sandbox.apply([activity_definition("t")]).await;
+    let mut deleted = 0;
+    for round in 0..30 {
+        let name = format!("run-{round}");
+        sandbox.apply([definition("d", activities(1)), orchestration(&name, "d", json!({}))]).await;
+        let revision = sandbox.finished(&name).await.status.unwrap().revision.unwrap();
+        assert_eq!(revisions(&sandbox).await, [revision], "round {round}");
+        sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
+        sandbox.api::<Orchestration>().delete(&name, &DeleteParams::default()).await.unwrap();
+        // Now and then the next acceptance comes in the middle of it.
+        tokio::time::sleep(Duration::from_millis(round % 15)).await;
+        deleted = sandbox.count("delete controllerrevisions");
+    }
+    assert!((5..30).contains(&deleted), "{deleted} of 30");
 }
