@@ -6,6 +6,7 @@
 pub mod activity_definition;
 pub mod apply;
 pub mod backoff;
+pub mod collecting;
 pub mod context;
 pub mod definitions;
 pub mod error;

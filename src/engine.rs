@@ -4,16 +4,20 @@
 //! fail or panic on any input.
 
 pub mod acceptance;
+pub mod activity_type;
 pub mod condition;
 pub mod definition;
 pub mod effect;
+pub mod expression;
 pub mod graph;
 pub mod names;
 pub mod observe;
 pub mod path;
+pub mod pattern;
 pub mod plan;
 pub mod problem;
 pub mod revision;
+pub mod schema;
 pub mod state;
 pub mod status;
 pub mod unpinned;

@@ -47,6 +47,18 @@ pub struct ActivityDefinitionSpec {
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub provider: Option<String>,
 
+    /// What the activity takes: `{openAPIV3Schema: {...}}` as in a CustomResourceDefinition, or the schema alone; `{}`
+    /// takes anything. Its input is checked and its defaults are applied before the work begins, and definitions
+    /// that feed it otherwise are not Ready. At most 32 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::open_object")]
+    pub input_schema: Option<Object>,
+
+    /// What the activity produces, in the same form. Outputs of another form fail the activity at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::open_object")]
+    pub output_schema: Option<Object>,
+
     /// Does the work as a Kubernetes Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobTemplate>,

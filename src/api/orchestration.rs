@@ -54,7 +54,8 @@ pub struct OrchestrationSpec {
     pub type_: String,
 
     /// The input, an object that activities read by path; at most 64 KiB of JSON, nested at most 32 levels deep.
-    /// Immutable. Members that are null count as absent.
+    /// Immutable. It must be as the definition's schema says, whose defaults apply to what is absent; members that
+    /// are null count as absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::open_object")]
     pub input: Option<Object>,
@@ -96,7 +97,7 @@ pub struct OrchestrationStatus {
     #[schemars(length(max = 32))]
     pub state: Option<String>,
 
-    /// How many activities have succeeded, of how many: `2/5`.
+    /// How many activities have succeeded or were skipped, of how many: `2/5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub progress: Option<String>,
@@ -183,6 +184,8 @@ pub enum ActivityState {
     Running,
     /// Done; its outputs are recorded.
     Succeeded,
+    /// Not to be done, because its `when` is false. Counts as done, without outputs.
+    Skipped,
     /// Ended without success.
     Failed,
     /// Was stopped, because the Orchestration had to end.

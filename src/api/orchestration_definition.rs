@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::{Conditions, MAX_SECONDS, Mapping, NAME_PATTERN};
+use super::common::{Conditions, MAX_SECONDS, Mapping, NAME_PATTERN, Object};
 use super::schema;
 
 /// Most activities of one definition.
@@ -54,11 +54,19 @@ pub struct OrchestrationDefinitionSpec {
     #[serde(default = "default_active")]
     pub active: bool,
 
+    /// What an Orchestration of this type takes as its input: `{openAPIV3Schema: {...}}` as in a
+    /// CustomResourceDefinition, or the schema alone; `{}` takes anything. The input is checked and defaults are
+    /// applied when an Orchestration is accepted, and every `source` is checked against it here. At most 32 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::open_object")]
+    pub schema: Option<Object>,
+
     /// The activities, at most 1000. Independent ones run in parallel.
     #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub activities: Vec<Activity>,
 
-    /// What `status.output` of an Orchestration holds once it has succeeded. A source that is absent then is left out.
+    /// What `status.output` of an Orchestration holds once it has succeeded. A source that is absent then, as all
+    /// outputs of a skipped activity are, is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "atomic"))]
     pub output: Vec<Mapping>,
@@ -119,6 +127,14 @@ pub struct Activity {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::inputs")]
     pub inputs: Vec<Value>,
+
+    /// Whether the activity is done at all: a CEL expression over `input` and the `activities.<id>.state` and
+    /// `activities.<id>.outputs` of those that it depends on, directly or through others; an id with `-` is
+    /// `activities["tenant-config"]`. False: the activity is Skipped, which counts as done for those that depend on
+    /// it, and it has no outputs. An error in it fails the activity. At most 4096 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub when: Option<String>,
 }
 
 /// What the controller found out about an OrchestrationDefinition.

@@ -114,7 +114,7 @@ pub fn activities(_: &mut SchemaGenerator) -> Schema {
                     "type": "integer", "maximum": 1000, "minimum": 0,
                 },
                 "state": {
-                    "description": "Pending, Running, Succeeded, Failed, Cancelled, or NotStarted (the orchestration ended first). More may come.",
+                    "description": "Pending, Running, Succeeded, Skipped (its condition is false), Failed, Cancelled, or NotStarted (the orchestration ended first). More may come.",
                     "type": "string", "maxLength": 32,
                 },
                 "attempt": {
@@ -140,7 +140,7 @@ pub fn activities(_: &mut SchemaGenerator) -> Schema {
                     "x-kubernetes-map-type": "atomic",
                 },
                 "reason": {
-                    "description": "Why the activity waits, failed or was cancelled, in one CamelCase word.",
+                    "description": "Why the activity waits, failed, was skipped or cancelled, in one CamelCase word.",
                     "type": "string", "maxLength": 128,
                 },
                 "message": {

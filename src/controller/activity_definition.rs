@@ -15,6 +15,7 @@ use super::guard::Guarded;
 use super::status::write;
 use crate::api::ActivityDefinition;
 use crate::api::activity_definition::ActivityDefinitionStatus;
+use crate::engine::activity_type;
 use crate::engine::condition::{self, Statement};
 use crate::engine::problem::{self, Problem, ProblemCode};
 use crate::engine::status::difference;
@@ -67,12 +68,13 @@ pub async fn reconcile(
 }
 
 async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
+    let mut problems = activity_type::compile(&definition.spec).err().unwrap_or_default();
     let Some(job) = &definition.spec.job else {
         let message = "is required, because no message bus is configured to send the work to agents";
-        let problem = Problem::new(ProblemCode::NoMessageBus, "spec.job", message);
-        return Verdict::bad("NoMessageBus", problem.to_string());
+        problems.push(Problem::new(ProblemCode::NoMessageBus, "spec.job", message));
+        return refused(&problems);
     };
-    let problems = template::check(job, context.settings.allow_host_access);
+    problems.extend(template::check(job, context.settings.allow_host_access));
     if !problems.is_empty() {
         return refused(&problems);
     }
@@ -101,9 +103,7 @@ async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
 }
 
 fn refused(problems: &[Problem]) -> Verdict {
-    let forbidden = problems.iter().all(|problem| problem.code == ProblemCode::ForbiddenPodField);
-    let reason = if forbidden { ProblemCode::ForbiddenPodField } else { ProblemCode::InvalidJobTemplate };
-    Verdict::bad(&reason.to_string(), problem::text(problems))
+    Verdict::bad(&activity_type::reason(problems).to_string(), problem::text(problems))
 }
 
 impl Verdict {

@@ -85,7 +85,7 @@ pub async fn observe(
             recorded: is_recorded,
             requested_at,
             expectation: Expectation {
-                outputs_matter: activity.outputs_are_read,
+                outputs_matter: activity.outputs_are_read || activity.output_schema.is_some(),
                 fatal: fatal.unwrap_or_default(),
             },
             now,

@@ -10,6 +10,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::{Api, PostParams};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::context::ClientHandle;
 use super::definitions::Resolved;
@@ -33,13 +34,32 @@ pub struct Revisions {
     client: ClientHandle,
     allow_host_access: bool,
     pinned: Mutex<HashMap<(String, String), Arc<Pinned>>>,
+    /// Held for reading while a revision is stored that no status refers to yet, for writing while one is deleted.
+    in_use: RwLock<()>,
 }
 
 impl Revisions {
     /// An empty cache.
     #[must_use]
     pub fn new(client: ClientHandle, allow_host_access: bool) -> Self {
-        Self { client, allow_host_access, pinned: Mutex::default() }
+        Self { client, allow_host_access, pinned: Mutex::default(), in_use: RwLock::default() }
+    }
+
+    /// Keeps every revision from being deleted as long as the guard lives: from before one is stored until a status
+    /// refers to it.
+    pub async fn in_use(&self) -> RwLockReadGuard<'_, ()> {
+        self.in_use.read().await
+    }
+
+    /// Waits until no acceptance is between its revision and its status, and holds up those to come.
+    pub async fn none_in_use(&self) -> RwLockWriteGuard<'_, ()> {
+        self.in_use.write().await
+    }
+
+    /// Forgets a revision that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        pinned.remove(&(namespace.to_owned(), name.to_owned()));
     }
 
     /// Stores a revision, unless it is stored. The server itself is asked: somebody may have deleted it, and the
@@ -51,9 +71,9 @@ impl Revisions {
         resolved: Resolved,
     ) -> Result<Stored, Error> {
         let read = |source| Error::Read { what: "the ControllerRevision", source };
-        if let Some(stored) = bounded(self.api(namespace).get_opt(&resolved.name)).await.map_err(read)? {
-            if !holds(&stored, definition, &resolved.name) {
-                let name = &resolved.name;
+        let name = &resolved.pinned.name;
+        if let Some(stored) = bounded(self.api(namespace).get_opt(name)).await.map_err(read)? {
+            if !holds(&stored, definition, name) {
                 return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
             }
         } else {
@@ -63,13 +83,7 @@ impl Revisions {
                 .await
                 .map_err(|source| Error::Write { what: "the ControllerRevision", source })?;
         }
-        let Resolved { compiled, revision, name } = resolved;
-        let types = revision
-            .activity_definitions
-            .into_iter()
-            .map(|(type_, versioned)| (type_, versioned.spec))
-            .collect();
-        Ok(Ok(self.keep(namespace, Pinned { name, compiled, types })))
+        Ok(Ok(self.keep(namespace, resolved.pinned)))
     }
 
     /// A stored revision of a definition.
@@ -89,7 +103,7 @@ impl Revisions {
         let pinned = Revision::from_data(stored.data.0).and_then(|revision| revision.pin(name.to_owned()));
         let allowed = pinned.and_then(|pinned| self.allowed(pinned));
         Ok(allowed
-            .map(|pinned| self.keep(namespace, pinned))
+            .map(|pinned| self.keep(namespace, Arc::new(pinned)))
             .map_err(|why| format!("the ControllerRevision \"{name}\" cannot be run: {why}")))
     }
 
@@ -101,13 +115,14 @@ impl Revisions {
         if problems.is_empty() { Ok(pinned) } else { Err(problem::text(&problems)) }
     }
 
-    fn cached(&self, namespace: &str, name: &str) -> Option<Arc<Pinned>> {
+    /// A revision of this name that has been stored before, if it is still known.
+    #[must_use]
+    pub fn cached(&self, namespace: &str, name: &str) -> Option<Arc<Pinned>> {
         let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         pinned.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    fn keep(&self, namespace: &str, pinned: Pinned) -> Arc<Pinned> {
-        let pinned = Arc::new(pinned);
+    fn keep(&self, namespace: &str, pinned: Arc<Pinned>) -> Arc<Pinned> {
         let mut all = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= CACHED {
             all.clear();
@@ -132,7 +147,7 @@ fn object(namespace: &str, definition: &str, resolved: &Resolved) -> ControllerR
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     ControllerRevision {
         metadata: ObjectMeta {
-            name: Some(resolved.name.clone()),
+            name: Some(resolved.pinned.name.clone()),
             namespace: Some(namespace.to_owned()),
             labels: Some(labels.chain([(labels::DEFINITION_HASH.to_owned(), hash(definition))]).collect()),
             annotations: Some([(labels::DEFINITION.to_owned(), definition.to_owned())].into()),

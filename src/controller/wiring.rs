@@ -31,7 +31,7 @@ use super::guard::Guarded;
 use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
-use super::{activity_definition, orchestration, orchestration_definition};
+use super::{activity_definition, collecting, orchestration, orchestration_definition};
 use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, labels};
 use crate::clock::Clock;
 use crate::config::{Scope, Settings};
@@ -123,6 +123,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
 
     let jobs = children(&context, |context| &context.jobs.jobs, wake_orchestrations.clone());
     let pods = children(&context, |context| &context.jobs.pods, wake_orchestrations);
+    let collecting = collecting::run(Arc::clone(&context)).boxed();
     let activities = controller(
         &context,
         activity_events,
@@ -150,7 +151,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
 
     // Each task of its own: a slow reconcile of one kind never holds up another kind's watch. None outlives this
     // future, however it ends.
-    let mut watches: JoinSet<()> = [jobs, pods].into_iter().collect();
+    let mut watches: JoinSet<()> = [jobs, pods, collecting].into_iter().collect();
     let mut controllers: JoinSet<()> = [activities, definitions, orchestrations].into_iter().collect();
     let mut stop = shutdown.clone();
     let overdue = async {
@@ -303,7 +304,8 @@ where
         .boxed()
 }
 
-fn scoped<K>(context: &Context) -> Api<K>
+/// All objects of a kind that the operator works on.
+pub(super) fn scoped<K>(context: &Context) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {

@@ -4,17 +4,41 @@
 //! definition.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::condition::{self, Statement, stamp};
-use super::definition::Compiled;
+use super::definition::{Compiled, input};
+use super::plan::MAX_INPUT_BYTES;
+use super::schema::{self, Schema};
 use super::status::{StatusUpdate, duration, summary};
-use super::value;
+use super::value::{bytes, is_too_deep, printable};
+use crate::api::common::Object;
 use crate::api::orchestration::{ActivityStatus, Orchestration, OrchestrationStatus};
 use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
 
 /// Reason and message for an input that could not be handed on: what reads it there ends at a certain depth.
 pub const INPUT_TOO_DEEP: (&str, &str) =
     ("InputTooDeep", "spec.input: is nested too deeply, at most 32 levels are allowed");
+
+/// Why an input can never be run with, as reason and message: it is nested too deeply, or too large. Nothing if it may
+/// be good. No definition is needed to tell.
+#[must_use]
+pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
+    if is_too_deep(input) {
+        return Some((INPUT_TOO_DEEP.0, INPUT_TOO_DEEP.1.to_owned()));
+    }
+    let size = bytes(input);
+    let message = || format!("spec.input: has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed");
+    (size > MAX_INPUT_BYTES).then(|| ("InputTooLarge", message()))
+}
+
+/// Why an input is not as the schema of its definition says, one line for every violation; nothing if it is. Defaults
+/// are applied first.
+#[must_use]
+pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
+    let violations = schema?.validate(&Value::Object(input(schema, given)), "spec.input");
+    (!violations.is_empty()).then(|| printable(&schema::text(&violations)))
+}
 
 /// What is known of the definition when an Orchestration asks for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +85,8 @@ pub fn deadline(orchestration: &Orchestration, definition_seconds: i64) -> Times
 /// Decides whether an Orchestration is accepted.
 #[must_use]
 pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: Timestamp) -> Decision {
-    if orchestration.spec.input.as_ref().is_some_and(value::is_too_deep) {
-        return refuse(orchestration, INPUT_TOO_DEEP.0, INPUT_TOO_DEEP.1, now);
+    if let Some((reason, message)) = orchestration.spec.input.as_ref().and_then(check_size) {
+        return refuse(orchestration, reason, &message, now);
     }
     let type_ = &orchestration.spec.type_;
     let deadline = deadline(orchestration, DEFAULT_ACTIVE_DEADLINE_SECONDS);
@@ -74,6 +98,9 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             return refuse(orchestration, "DefinitionInactive", &message, now);
         }
         Definition::Ready { revision, compiled } => {
+            if let Some(message) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
+                return refuse(orchestration, "InvalidInput", &message, now);
+            }
             return accept(orchestration, revision, compiled, now);
         }
         Definition::NotReady(why) => {
@@ -159,9 +186,10 @@ fn say(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::definition::{TypeState, compile};
     use serde_json::json;
 
-    fn orchestration(spec: serde_json::Value) -> Orchestration {
+    fn orchestration(spec: Value) -> Orchestration {
         serde_json::from_value(json!({
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration",
             "metadata": {"name": "o", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec,
@@ -194,6 +222,65 @@ mod tests {
             after(0),
         );
         assert!(decision.update.summary.completion_time.is_none());
+    }
+
+    #[test]
+    fn an_input_that_is_too_large_never_waits_for_its_definition() {
+        let input = |bytes: usize| json!({"x": "x".repeat(bytes - "{'x':''}".len())});
+        let told = |bytes: usize| {
+            let object = orchestration(json!({"type": "t", "input": input(bytes)}));
+            let decision = decide(&object, &Definition::NotFound, after(0));
+            let succeeded =
+                condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().clone();
+            format!("{} {}: {}", succeeded.status, succeeded.reason, succeeded.message)
+        };
+        assert!(told(65_536).starts_with("Unknown DefinitionNotFound"));
+        assert_eq!(
+            told(65_537),
+            "False InputTooLarge: spec.input: has 65537 bytes of JSON, at most 65536 are allowed"
+        );
+    }
+
+    /// What an Orchestration with this input is told by a definition with this schema.
+    fn told(schema: Value, input: Value) -> String {
+        let spec = json!({"schema": schema, "activities": [{"id": "a", "type": "t"}]});
+        let plain = serde_json::from_value(json!({})).unwrap();
+        let compiled = compile(&serde_json::from_value(spec).unwrap(), |_| TypeState::Ready(&plain)).unwrap();
+        let object = orchestration(json!({"type": "x", "input": input}));
+        let ready = Definition::Ready { revision: "x-1", compiled: &compiled };
+        let decision = decide(&object, &ready, after(0));
+        let condition = condition::find(&decision.update.summary.conditions, "Accepted").unwrap().clone();
+        assert_eq!(decision.accepted, condition.status == "True");
+        assert_eq!(decision.update.summary.revision.is_some(), decision.accepted);
+        assert_eq!(decision.update.summary.completion_time.is_some(), !decision.accepted);
+        format!("{} {}: {}", condition.status, condition.reason, condition.message)
+    }
+
+    #[test]
+    fn an_input_is_as_the_schema_says_or_every_violation_is_told() {
+        let schema = json!({"openAPIV3Schema": {
+            "type": "object", "required": ["region", "size"], "additionalProperties": false, "properties": {
+                "region": {"type": "string", "enum": ["eu", "us"]},
+                "size": {"type": "integer", "default": 1, "minimum": 1},
+                "replicas": {"type": "integer"},
+                "owner": {"type": "object", "properties": {"emails": {"type": "array", "items": {"type": "string"}}}},
+            },
+        }});
+        let accepted = "True Accepted: runs from the revision x-1";
+        assert_eq!(told(schema.clone(), json!({"region": "eu"})), accepted);
+        assert_eq!(told(schema.clone(), json!({"region": "eu", "size": null, "replicas": null})), accepted);
+        assert_eq!(told(schema.clone(), json!({})), "False InvalidInput: spec.input.region: required");
+        assert_eq!(
+            told(
+                schema,
+                json!({"region": "mars", "size": 0, "replicas": "3", "owner": {"emails": ["a", 7]}, "ragion": "eu"})
+            ),
+            "False InvalidInput: spec.input.owner.emails[1]: expected string, got integer 7\n\
+             spec.input.ragion: unknown property (did you mean \"region\"?)\n\
+             spec.input.region: may be one of \"eu\", \"us\", got \"mars\"\n\
+             spec.input.replicas: expected integer, got string \"3\"\n\
+             spec.input.size: must be at least 1, got 0"
+        );
     }
 
     #[test]

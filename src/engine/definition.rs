@@ -5,13 +5,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::activity_type::{self, Schemas};
+use super::expression::Expression;
 use super::graph::Graph;
 use super::path::{Path, Segment};
 use super::problem::{self, Problem, ProblemCode};
+use super::schema::Schema;
+use super::value::without_nulls;
+use crate::api::ActivityDefinitionSpec;
+use crate::api::common::Object;
 use crate::api::orchestration_definition::{Execution, OrchestrationDefinitionSpec};
 
+mod condition;
+mod data;
 mod inputs;
 mod shorthand;
+mod types;
 
 /// Ids that paths and expressions give a meaning of their own.
 pub const RESERVED_IDS: [&str; 4] = ["input", "run", "schedule", "activities"];
@@ -22,10 +31,10 @@ pub const MAX_DEPENDENCIES: usize = 1000;
 const MAX_SUGGESTIONS: usize = 100;
 
 /// What is known of an activity type when a definition is compiled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TypeState {
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypeState<'a> {
     /// It can be used.
-    Ready,
+    Ready(&'a ActivityDefinitionSpec),
     /// It exists and cannot be used yet, for this reason.
     NotReady(String),
     /// There is no such ActivityDefinition.
@@ -49,6 +58,8 @@ pub struct Compiled {
     pub execution: Execution,
     /// Most activities that run at once.
     pub parallelism: usize,
+    /// What an input has to be like; nothing if everything is taken.
+    pub schema: Option<Schema>,
     /// What the output of an Orchestration holds.
     pub output: Vec<Binding>,
     /// Seconds that an Orchestration may take.
@@ -70,7 +81,13 @@ pub struct CompiledActivity {
     pub tier: usize,
     /// What it gets.
     pub inputs: Vec<Binding>,
-    /// The activities whose outputs it reads.
+    /// Whether it is done at all; nothing if it always is.
+    pub when: Option<Expression>,
+    /// What its input has to be like; nothing if everything is taken.
+    pub input_schema: Option<Schema>,
+    /// What its outputs have to be like; nothing if everything is taken.
+    pub output_schema: Option<Schema>,
+    /// The activities that its inputs or its condition read.
     pub reads: BTreeSet<usize>,
     /// Whether another activity, or the output of the orchestration, reads its outputs.
     pub outputs_are_read: bool,
@@ -111,6 +128,12 @@ impl Compiled {
         format!("{activities} in {tiers}")
     }
 
+    /// The input that activities read: what was given, without nulls and with the defaults of the schema.
+    #[must_use]
+    pub fn input(&self, given: Option<&Object>) -> Object {
+        input(self.schema.as_ref(), given)
+    }
+
     /// The tiers as ids, as they stand in a status.
     #[must_use]
     pub fn tier_ids(&self) -> Vec<Vec<String>> {
@@ -121,21 +144,35 @@ impl Compiled {
     }
 }
 
-/// Compiles a definition. `state_of` tells what is known of an activity type.
+/// An input without nulls and with the defaults of a schema.
+#[must_use]
+pub fn input(schema: Option<&Schema>, given: Option<&Object>) -> Object {
+    let given = without_nulls(given.cloned().unwrap_or_default());
+    match schema {
+        Some(schema) => schema.with_defaults(&given),
+        None => given,
+    }
+}
+
+/// Compiles a definition. `state_of` tells what is known of an activity type. Nothing but the specs is needed: the
+/// answer is the same in a cluster and on files.
 ///
 /// The error is every problem, in field order.
-pub fn compile(
+pub fn compile<'a>(
     spec: &OrchestrationDefinitionSpec,
-    state_of: impl Fn(&str) -> TypeState,
+    state_of: impl Fn(&str) -> TypeState<'a>,
 ) -> Result<Compiled, Vec<Problem>> {
     let mut found = Findings::default();
     let index = index(spec);
     let names: Vec<&str> = spec.activities.iter().map(|activity| activity.id.as_str()).collect();
+    let schema = spec.schema.as_ref().and_then(|raw| found.schema(raw));
 
+    let mut types = types::Types::new(state_of);
     let mut dependencies = Vec::with_capacity(spec.activities.len());
+    let mut schemas: Vec<Schemas> = Vec::with_capacity(spec.activities.len());
     for (at, activity) in spec.activities.iter().enumerate() {
-        check_identity(at, activity.id.as_str(), &index, &mut found);
-        check_type(at, &activity.type_, &state_of, &mut found);
+        check_identity(at, activity.id.as_str(), &index, schema.as_ref(), &mut found);
+        schemas.push(types.of_activity(at, &activity.type_, &mut found));
         dependencies.push(shorthand::dependencies(at, activity, &index, &names, &mut found));
     }
     let graph = Graph::new(dependencies);
@@ -146,25 +183,43 @@ pub fn compile(
     }
 
     let mut activities = Vec::with_capacity(spec.activities.len());
+    let mut condition_outputs = BTreeSet::new();
+    let scope = inputs::Scope {
+        spec,
+        index: &index,
+        names: &names,
+        reader: None,
+        ancestors: ancestors.as_deref(),
+        schema: schema.as_ref(),
+        schemas: &schemas,
+    };
     for (at, activity) in spec.activities.iter().enumerate() {
-        let scope =
-            inputs::Scope { index: &index, names: &names, reader: Some(at), ancestors: ancestors.as_deref() };
-        let bindings = inputs::of_activity(at, &activity.inputs, &scope, &mut found);
+        let scope = inputs::Scope { reader: Some(at), ..scope };
+        let inputs = inputs::of_activity(at, &activity.inputs, &scope, &mut found);
+        let condition = condition::of_activity(at, activity.when.as_deref(), &scope, &mut found);
+        let Schemas { input, output } = schemas.get(at).cloned().unwrap_or_default();
         activities.push(CompiledActivity {
             id: activity.id.clone(),
             type_: activity.type_.clone(),
             discriminator: activity.discriminator.clone(),
             tier: tiers.as_ref().ok().and_then(|tiers| tiers.get(at)).copied().unwrap_or_default(),
-            reads: reads(&bindings),
-            inputs: bindings,
+            reads: read_by(&inputs).chain(condition.reads.iter().copied()).collect(),
+            inputs,
+            when: condition.when,
+            input_schema: input,
+            output_schema: output,
             outputs_are_read: false,
         });
+        condition_outputs.extend(condition.outputs);
     }
-    let scope = inputs::Scope { index: &index, names: &names, reader: None, ancestors: None };
     let output = inputs::of_output(&spec.output, &scope, &mut found);
 
-    let read: BTreeSet<usize> =
-        activities.iter().flat_map(|a| a.reads.clone()).chain(reads(&output)).collect();
+    let read: BTreeSet<usize> = activities
+        .iter()
+        .flat_map(|activity: &CompiledActivity| read_by(&activity.inputs))
+        .chain(read_by(&output))
+        .chain(condition_outputs)
+        .collect();
     for (at, activity) in activities.iter_mut().enumerate() {
         activity.outputs_are_read = read.contains(&at);
     }
@@ -177,6 +232,7 @@ pub fn compile(
         graph,
         execution: spec.execution,
         parallelism: spec.parallelism.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
+        schema,
         output,
         active_deadline_seconds: spec.active_deadline_seconds,
         warnings,
@@ -202,6 +258,18 @@ impl Findings {
     fn at(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
         let path = format!("spec.activities[{activity}]{field}");
         self.problems.push((Place::Activity(activity), Problem::new(code, path, message)));
+    }
+
+    /// The compiled schema of the input, or its mistakes.
+    fn schema(&mut self, raw: &Object) -> Option<Schema> {
+        match Schema::compile(raw) {
+            Ok(schema) => Some(schema),
+            Err(mistakes) => {
+                let problems = activity_type::problems("spec.schema", mistakes);
+                self.problems.extend(problems.into_iter().map(|problem| (Place::Whole, problem)));
+                None
+            }
+        }
     }
 
     fn in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
@@ -237,7 +305,13 @@ fn index(spec: &OrchestrationDefinitionSpec) -> BTreeMap<&str, usize> {
     index
 }
 
-fn check_identity(at: usize, id: &str, index: &BTreeMap<&str, usize>, found: &mut Findings) {
+fn check_identity(
+    at: usize,
+    id: &str,
+    index: &BTreeMap<&str, usize>,
+    schema: Option<&Schema>,
+    found: &mut Findings,
+) {
     if RESERVED_IDS.contains(&id) {
         let message = format!("\"{id}\" is reserved, as are {}", RESERVED_IDS.join(", "));
         found.at(at, ProblemCode::ReservedName, ".id", message);
@@ -246,19 +320,11 @@ fn check_identity(at: usize, id: &str, index: &BTreeMap<&str, usize>, found: &mu
         let message = format!("\"{id}\" is the id of spec.activities[{first}] already");
         found.at(at, ProblemCode::DuplicateId, ".id", message);
     }
-}
-
-fn check_type(at: usize, type_: &str, state_of: &impl Fn(&str) -> TypeState, found: &mut Findings) {
-    match state_of(type_) {
-        TypeState::Ready => {}
-        TypeState::Missing => {
-            let message = format!("ActivityDefinition \"{type_}\" not found in this namespace");
-            found.at(at, ProblemCode::ActivityDefinitionNotFound, ".type", message);
-        }
-        TypeState::NotReady(why) => {
-            let message = format!("ActivityDefinition \"{type_}\" is not ready: {}", why.replace('\n', "; "));
-            found.at(at, ProblemCode::ActivityNotReady, ".type", message);
-        }
+    if schema.is_some_and(|schema| schema.properties().any(|property| property == id)) {
+        let message = format!(
+            "\"{id}\" is also a property of the input in spec.schema, and a source could mean either: rename one"
+        );
+        found.at(at, ProblemCode::AmbiguousReference, ".id", message);
     }
 }
 
@@ -273,12 +339,9 @@ fn cycle(graph: &Graph, stuck: &[usize], names: &[&str]) -> Problem {
     )
 }
 
-fn reads(bindings: &[Binding]) -> BTreeSet<usize> {
-    let activity = |binding: &Binding| match binding.root {
-        Root::Activity(activity) => Some(activity),
-        Root::Input => None,
-    };
-    bindings.iter().filter_map(activity).collect()
+/// The activities that bindings read.
+fn read_by(bindings: &[Binding]) -> impl Iterator<Item = usize> {
+    bindings.iter().filter_map(Binding::activity)
 }
 
 /// Tiers, and the order in which activities start.

@@ -89,19 +89,26 @@ pub enum FailureReason {
     Disrupted,
     /// A container ended with another exit code than 0.
     ExitCode,
+    /// The condition of the activity could not be evaluated.
+    ExpressionError,
     /// The input of the activity is larger than 64 KiB.
     InputTooLarge,
+    /// The input of the activity is not as its input schema says.
+    InvalidInput,
     /// The API server does not accept the Job.
     InvalidJobTemplate,
     /// The Job is gone, and no pod of it is alive.
     JobVanished,
+    /// A required input is absent where it was to come from.
+    MissingInput,
     /// Another object has the name that the Job must have.
     NameConflict,
-    /// What the activity wrote is not a JSON object, or holds what cannot be kept exactly.
+    /// What the activity wrote is not a JSON object, holds what cannot be kept exactly, or is not as its output schema
+    /// says.
     OutputInvalid,
     /// It succeeded, but its outputs went with its pod.
     OutputLost,
-    /// The outputs of all activities together are too large for a status.
+    /// The outputs of the activity, or of all activities together, are too large for a status.
     OutputTooLarge,
     /// The pod was deleted.
     PodDeleted,
@@ -120,9 +127,12 @@ impl FailureReason {
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::Disrupted => "Disrupted",
             Self::ExitCode => "ExitCode",
+            Self::ExpressionError => "ExpressionError",
             Self::InputTooLarge => "InputTooLarge",
+            Self::InvalidInput => "InvalidInput",
             Self::InvalidJobTemplate => "InvalidJobTemplate",
             Self::JobVanished => "JobVanished",
+            Self::MissingInput => "MissingInput",
             Self::NameConflict => "NameConflict",
             Self::OutputInvalid => "OutputInvalid",
             Self::OutputLost => "OutputLost",

@@ -113,6 +113,24 @@ impl Found<'_> {
     }
 }
 
+/// Segments as they are written behind a first one; a key that is no plain name is quoted, and never breaks the line.
+#[must_use]
+pub fn display(segments: &[Segment]) -> String {
+    let mut text = String::new();
+    for segment in segments {
+        match segment {
+            Segment::Index(index) => text.push_str(&format!("[{index}]")),
+            Segment::Key(key) if !is_name(key) => {
+                let shown: String = key.chars().flat_map(char::escape_debug).collect();
+                text.push_str(&format!("[\"{shown}\"]"));
+            }
+            Segment::Key(key) if text.is_empty() => text.push_str(key),
+            Segment::Key(key) => text.push_str(&format!(".{key}")),
+        }
+    }
+    text
+}
+
 /// Whether a text can stand in a path without quotes.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
@@ -238,6 +256,14 @@ mod tests {
         check("a[99999999999999999999]", "expected a number");
         check(&"a".repeat(513), "at most 512 characters");
         check("ä.b", "column 1");
+    }
+
+    #[test]
+    fn segments_are_shown_as_they_are_written() {
+        let shown = |text: &str| display(Path::parse(text).unwrap().rest());
+        assert_eq!(shown("x"), "");
+        assert_eq!(shown(r#"x.a[0].b-c["d.e"].f"#), r#"a[0].b-c["d.e"].f"#);
+        assert_eq!(display(&[Segment::Key("a\n\"".to_owned())]), r#"["a\n\""]"#);
     }
 
     #[test]

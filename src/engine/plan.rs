@@ -3,6 +3,7 @@
 //! Responsible for: every step of an accepted orchestration. Must never: fail, panic, or claim in a status what was
 //! not observed; an effect comes first and its observation is recorded afterwards.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,22 +13,26 @@ use super::condition::stamp;
 use super::definition::{Compiled, CompiledActivity};
 use super::effect::Effect;
 use super::observe::{FailureReason, Observed};
-use super::state::{is_final, is_legal};
+use super::state::{is_done, is_final, is_legal};
 use super::status::StatusUpdate;
+use super::value::cut_stored;
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, ActivityStatus, Orchestration, OrchestrationStatus};
 
 mod ending;
 mod observing;
+mod preparing;
 mod starting;
 #[cfg(test)]
 mod tests;
 
 /// Largest input of one activity, in bytes of JSON.
 pub const MAX_INPUT_BYTES: usize = 65_536;
-/// Largest sum of all outputs of one orchestration, in bytes of JSON, so that its status can always be stored.
+/// Largest outputs of one activity, in bytes of JSON.
+pub const MAX_ACTIVITY_OUTPUT_BYTES: usize = 4096;
+/// Largest sum of all outputs of one orchestration, in bytes as they are stored, so that its status can always be.
 pub const MAX_TOTAL_OUTPUT_BYTES: usize = 524_288;
-/// Largest output of an orchestration, in bytes of JSON. It repeats what activities produced, or the input, up to a
+/// Largest output of an orchestration, in bytes as they are stored. It repeats what activities produced, or the input, up to a
 /// hundred times.
 pub const MAX_OUTPUT_BYTES: usize = 262_144;
 /// How long a stop may take before the orchestration ends without waiting for it.
@@ -136,6 +141,8 @@ struct Planner<'a> {
     stored: &'a OrchestrationStatus,
     /// The stored entry of every activity, by index.
     before: Vec<&'a ActivityStatus>,
+    /// The input with its defaults, once it was needed.
+    input: OnceCell<Object>,
     /// When the stopping began, as it is to be recorded.
     stop_time: Option<Time>,
     /// The entries that changed.
@@ -158,6 +165,7 @@ impl<'a> Planner<'a> {
             deadline: super::acceptance::deadline(orchestration, compiled.active_deadline_seconds),
             stored,
             before: compiled.activities.iter().map(entry).collect(),
+            input: OnceCell::new(),
             stop_time: stored.stop_time.clone(),
             changed: BTreeMap::new(),
             plan: Plan::default(),
@@ -228,7 +236,7 @@ impl<'a> Planner<'a> {
         self.advance(activity, ActivityState::Failed, |entry| {
             change(entry);
             entry.reason = Some(reason.as_str().to_owned());
-            entry.message = Some(super::condition::cut(message, limit));
+            entry.message = Some(cut_stored(message, limit));
         });
     }
 
@@ -241,7 +249,7 @@ impl<'a> Planner<'a> {
                 message.push_str(&format!(", still waiting: {waited_for}"));
             }
             entry.reason = Some(FailureReason::DeadlineExceeded.as_str().to_owned());
-            entry.message = Some(super::condition::cut(message, limit));
+            entry.message = Some(cut_stored(message, limit));
         });
     }
 
@@ -273,8 +281,13 @@ impl<'a> Planner<'a> {
         (0..self.compiled.activities.len()).filter(|activity| self.state(*activity) == wanted).count()
     }
 
-    fn input(&self) -> Option<&'a Object> {
-        self.orchestration.spec.input.as_ref()
+    fn is_done(&self, activity: usize) -> bool {
+        is_done(self.state(activity))
+    }
+
+    /// The input with its defaults: a function of what is pinned and immutable, so that it is the same in every round.
+    fn input(&self) -> &Object {
+        self.input.get_or_init(|| self.compiled.input(self.orchestration.spec.input.as_ref()))
     }
 }
 

@@ -11,6 +11,8 @@ pub enum ProblemCode {
     ActivityDefinitionNotFound,
     /// The ActivityDefinition is not Ready.
     ActivityNotReady,
+    /// An activity has the name of a property of the input.
+    AmbiguousReference,
     /// Activities wait for each other.
     CycleDetected,
     /// Two entries that must differ are equal.
@@ -19,12 +21,18 @@ pub enum ProblemCode {
     DuplicateTarget,
     /// A pod field that reaches into the node.
     ForbiddenPodField,
+    /// An expression cannot be read, or says what cannot be.
+    InvalidExpression,
     /// The job template cannot be used.
     InvalidJobTemplate,
     /// A source path cannot be read, or is missing.
     InvalidPath,
+    /// A schema cannot be read, or says what cannot be.
+    InvalidSchema,
     /// More or longer than allowed.
     LimitExceeded,
+    /// Nothing feeds a required input.
+    MissingSource,
     /// The work is for agents, and there is no way to them.
     NoMessageBus,
     /// The activity read is not an ancestor of the reader.
@@ -33,7 +41,9 @@ pub enum ProblemCode {
     ReservedName,
     /// An activity depends on itself.
     SelfDependency,
-    /// A value has the wrong JSON type.
+    /// A required input comes from an activity that may be skipped.
+    SkippedReference,
+    /// A value has the wrong JSON type, or another type than its receiver wants.
     TypeMismatch,
     /// The dependency does not exist.
     UnknownDependency,

@@ -67,8 +67,9 @@ impl Revision {
     /// Compiles the revision. It was compiled before it was stored, so that a problem means that another version of
     /// the orchestrator stored it.
     pub fn pin(self, name: String) -> Result<Pinned, String> {
+        let types = &self.activity_definitions;
         let known = |type_: &str| {
-            if self.activity_definitions.contains_key(type_) { TypeState::Ready } else { TypeState::Missing }
+            types.get(type_).map_or(TypeState::Missing, |versioned| TypeState::Ready(&versioned.spec))
         };
         let compiled = compile(&self.definition.spec, known)
             .map_err(|problems: Vec<Problem>| problem::text(&problems))?;

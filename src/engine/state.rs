@@ -5,7 +5,7 @@
 
 use crate::api::orchestration::ActivityState;
 
-use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Succeeded, Unknown};
+use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Skipped, Succeeded, Unknown};
 
 /// Whether an activity may go from one state to another. Staying is always legal.
 ///
@@ -13,10 +13,12 @@ use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Succeeded, 
 #[must_use]
 pub fn is_legal(from: ActivityState, to: ActivityState) -> bool {
     match (from, to) {
-        (Pending | Unknown, Pending | Running | Succeeded | Failed | Cancelled | NotStarted) => true,
+        (Pending | Unknown, Pending | Running | Succeeded | Skipped | Failed | Cancelled | NotStarted) => {
+            true
+        }
         (Running, Running | Succeeded | Failed | Cancelled) => true,
-        (Running, Pending | NotStarted) => false,
-        (Succeeded | Failed | Cancelled | NotStarted, to) => from == to,
+        (Running, Pending | Skipped | NotStarted) => false,
+        (Succeeded | Skipped | Failed | Cancelled | NotStarted, to) => from == to,
         (Pending | Running | Unknown, Unknown) => false,
     }
 }
@@ -25,8 +27,32 @@ pub fn is_legal(from: ActivityState, to: ActivityState) -> bool {
 #[must_use]
 pub fn is_final(state: ActivityState) -> bool {
     match state {
-        Succeeded | Failed | Cancelled | NotStarted => true,
+        Succeeded | Skipped | Failed | Cancelled | NotStarted => true,
         Pending | Running | Unknown => false,
+    }
+}
+
+/// Whether what depends on the activity may go on.
+#[must_use]
+pub fn is_done(state: ActivityState) -> bool {
+    match state {
+        Succeeded | Skipped => true,
+        Pending | Running | Failed | Cancelled | NotStarted | Unknown => false,
+    }
+}
+
+/// The word for a state, as it stands in a status and as expressions compare it.
+#[must_use]
+pub fn name(state: ActivityState) -> &'static str {
+    match state {
+        Pending => "Pending",
+        Running => "Running",
+        Succeeded => "Succeeded",
+        Skipped => "Skipped",
+        Failed => "Failed",
+        Cancelled => "Cancelled",
+        NotStarted => "NotStarted",
+        Unknown => "Unknown",
     }
 }
 
@@ -37,7 +63,7 @@ pub enum OrchestrationState {
     Pending,
     /// Something has started, and not everything has ended.
     Running,
-    /// Every activity succeeded.
+    /// Every activity succeeded or was skipped.
     Succeeded,
     /// It ended otherwise.
     Failed,
@@ -60,7 +86,8 @@ impl OrchestrationState {
 mod tests {
     use super::*;
 
-    const ALL: [ActivityState; 7] = [Pending, Running, Succeeded, Failed, Cancelled, NotStarted, Unknown];
+    const ALL: [ActivityState; 8] =
+        [Pending, Running, Succeeded, Skipped, Failed, Cancelled, NotStarted, Unknown];
 
     #[test]
     fn nothing_leaves_a_final_state() {
@@ -72,8 +99,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_what_a_status_holds() {
+        for state in ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), name(state));
+        }
+    }
+
+    #[test]
     fn what_runs_never_becomes_unstarted() {
-        assert!(!is_legal(Running, Pending) && !is_legal(Running, NotStarted));
+        for to in [Pending, Skipped, NotStarted] {
+            assert!(!is_legal(Running, to), "{to:?}");
+        }
     }
 
     #[test]

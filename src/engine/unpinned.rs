@@ -64,6 +64,7 @@ pub fn decide(orchestration: &Orchestration, why: &str, now: Timestamp) -> Decis
                 }
                 ActivityState::Pending | ActivityState::Unknown => entry.state = ActivityState::NotStarted,
                 ActivityState::Succeeded
+                | ActivityState::Skipped
                 | ActivityState::Failed
                 | ActivityState::Cancelled
                 | ActivityState::NotStarted => continue,

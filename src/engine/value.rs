@@ -43,6 +43,62 @@ pub fn is_too_deep(object: &Object) -> bool {
     depth(object.values()) > MAX_DEPTH
 }
 
+/// Size of an object, in bytes of JSON as people write it.
+#[must_use]
+pub fn bytes(object: &Object) -> usize {
+    serde_json::to_string(object).map_or(0, |text| text.len())
+}
+
+/// Size of an object as the API server stores it, which is up to six times as large: it writes `<`, `>`, `&` and two
+/// line separators as escapes.
+#[must_use]
+pub fn stored_bytes(object: &Object) -> usize {
+    serde_json::to_string(object).map_or(0, |text| text.chars().map(stored_width).sum())
+}
+
+/// A text cut so that it takes no more than a number of bytes where the API server stores it.
+#[must_use]
+pub fn cut_stored(mut text: String, limit: usize) -> String {
+    let width = |character: char| match character {
+        '"' | '\\' => 2,
+        control if control.is_ascii_control() => 6,
+        other => stored_width(other),
+    };
+    let (mut size, mut end) = (0, 0);
+    for (at, character) in text.char_indices() {
+        size += width(character);
+        if size + '…'.len_utf8() <= limit {
+            end = at + character.len_utf8();
+        }
+    }
+    if size > limit {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// A text in which nothing but its own line breaks is more than text: what controls a terminal, or turns the direction of
+/// writing, is shown as an escape.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' | '\'' | '\n' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
+}
+
+fn stored_width(character: char) -> usize {
+    match character {
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
+        other => other.len_utf8(),
+    }
+}
+
 /// The object without members that are null, at any depth. Nulls that are elements of lists stay, since the others
 /// would move.
 ///
@@ -234,7 +290,42 @@ mod tests {
         assert!(parse_outputs(&format!("{{\"a\":{}{}}}", "[".repeat(32), "]".repeat(32))).is_err());
     }
 
+    #[test]
+    fn sizes_are_those_of_what_is_stored() {
+        let object = json!({"a": "<>&\u{2028}\u{2029}", "b": "\u{1}\"ü"});
+        let object = object.as_object().unwrap();
+        // As Go writes it: {"a":"\u003c\u003e\u0026\u2028\u2029","b":"\u0001\"ü"}
+        assert_eq!(stored_bytes(object), 55);
+        assert_eq!(bytes(object), 55 - 3 * 5 - 2 * 3);
+    }
+
+    #[test]
+    fn nothing_in_a_printable_text_is_more_than_text() {
+        assert_eq!(
+            printable("a\u{202e}b\n\u{1b}[31m 'q' \"r\" \\n ü 🦀\u{2028}\u{0}"),
+            "a\\u{202e}b\n\\u{1b}[31m 'q' \"r\" \\n ü 🦀\\u{2028}\\0"
+        );
+    }
+
+    #[test]
+    fn a_text_is_cut_by_what_is_stored() {
+        assert_eq!(cut_stored("abcdef".to_owned(), 6), "abcdef");
+        assert_eq!(cut_stored("abcdefg".to_owned(), 6), "abc…");
+        assert_eq!(cut_stored("<<<".to_owned(), 18), "<<<");
+        assert_eq!(cut_stored("<<<".to_owned(), 17), "<<…");
+        assert_eq!(cut_stored("ü\"\n".to_owned(), 9), "ü\"…");
+    }
+
     proptest! {
+        #[test]
+        fn a_cut_text_fits(text in any::<String>(), limit in 3usize..40) {
+            let cut = cut_stored(text.clone(), limit);
+            let object: Object = [("k".to_owned(), json!(cut))].into_iter().collect();
+            let whole = limit + "{'k':''}".len();
+            prop_assert!(stored_bytes(&object) <= whole, "{}", cut);
+            prop_assert!(cut == text || cut.ends_with('…'));
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in any::<String>()) {
             let _ = parse_outputs(&text);

@@ -22,6 +22,7 @@ mod artefacts;
 mod bad_input;
 mod conformance;
 mod counts;
+mod data;
 mod definitions;
 mod embedded_server;
 mod job_role;

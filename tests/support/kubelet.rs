@@ -62,8 +62,16 @@ pub struct Kubelet {
 impl Kubelet {
     /// Starts a kubelet that asks `script` once for every pod.
     pub fn start(namespace: &TestNamespace, script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
-        let (client, name) = (namespace.client.clone(), namespace.name.clone());
-        Self { task: tokio::spawn(serve(client, name, Arc::new(script))) }
+        Self::start_on(namespace.client.clone(), &namespace.name, script)
+    }
+
+    /// The same on any server.
+    pub fn start_on(
+        client: Client,
+        namespace: &str,
+        script: impl Fn(&Work) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self { task: tokio::spawn(serve(client, namespace.to_owned(), Arc::new(script))) }
     }
 }
 

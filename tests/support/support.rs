@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod reconciles;
 pub mod recording;
 pub mod rights;
+pub mod sandbox;
 pub mod scene;
 pub mod simulated;
 pub mod told;

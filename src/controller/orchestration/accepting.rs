@@ -18,6 +18,7 @@ use crate::api::{Orchestration, OrchestrationDefinition};
 use crate::client::bounded;
 use crate::engine::acceptance::{self, Decision, Definition};
 use crate::engine::condition;
+use crate::engine::revision::Pinned;
 
 /// Longest time without a look for a definition that is missing; its arrival wakes us earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -28,7 +29,6 @@ pub(super) async fn accept(
     run: &mut Run,
     current: &Arc<Orchestration>,
 ) -> Result<Next, Error> {
-    let namespace = current.namespace().unwrap_or_default();
     let found = definition(context, current).await?;
     let now = context.clock.now();
     let decision = match found {
@@ -36,14 +36,31 @@ pub(super) async fn accept(
         Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
         Some(Ok(None)) => acceptance::decide(current, &Definition::Inactive, now),
         Some(Ok(Some(resolved))) => {
-            match context.revisions.store(&namespace, &current.spec.type_, resolved).await? {
-                Err(why) => acceptance::decide(current, &Definition::NotReady(why), now),
-                Ok(pinned) => {
-                    let ready = Definition::Ready { revision: &pinned.name, compiled: &pinned.compiled };
-                    acceptance::decide(current, &ready, now)
-                }
+            let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
+            let ready = Definition::Ready { revision: name, compiled };
+            let decision = acceptance::decide(current, &ready, now);
+            if decision.accepted {
+                return pin(context, run, current, resolved, decision).await;
             }
+            decision
         }
+    };
+    settle(context, run, current, decision).await
+}
+
+/// Stores the revision, then the status that refers to it; in between, nothing collects it.
+async fn pin(
+    context: &Context,
+    run: &mut Run,
+    current: &Arc<Orchestration>,
+    resolved: Resolved,
+    decision: Decision,
+) -> Result<Next, Error> {
+    let _in_use = context.revisions.in_use().await;
+    let namespace = current.namespace().unwrap_or_default();
+    let decision = match context.revisions.store(&namespace, &current.spec.type_, resolved).await? {
+        Ok(_) => decision,
+        Err(why) => acceptance::decide(current, &Definition::NotReady(why), context.clock.now()),
     };
     settle(context, run, current, decision).await
 }
@@ -76,8 +93,8 @@ fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<
         let ready = condition::find(&status.conditions, "Ready");
         return Err(ready.map_or_else(not_seen, condition::explained));
     }
-    let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
-    if status.revision.as_deref() != Some(resolved.name.as_str()) {
+    let resolved = context.definitions.resolve(&definition, &context.revisions).map_err(|_| not_seen())?;
+    if status.revision.as_deref() != Some(resolved.pinned.name.as_str()) {
         return Err(not_seen());
     }
     Ok(Some(resolved))

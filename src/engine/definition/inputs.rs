@@ -1,6 +1,7 @@
 //! Inputs and outputs of a definition: source paths are parsed and bound to what they read.
 //!
-//! Responsible for: that every source can be read when its activity starts. Must never: read a value.
+//! Responsible for: that every source can be read when its activity starts. Must never: read a value, or know what
+//! type it has; `data` does.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +12,29 @@ use super::super::names::variable_name;
 use super::super::path::Path;
 use super::super::problem::ProblemCode;
 use super::shorthand::{self, shorten};
-use super::{Binding, Findings, RESERVED_IDS, Root, split};
+use super::{Binding, Findings, RESERVED_IDS, Root, data, split};
 use crate::api::common::Mapping;
-use crate::api::orchestration_definition::MAX_INPUTS;
+use crate::api::orchestration_definition::{MAX_INPUTS, OrchestrationDefinitionSpec};
+use crate::engine::activity_type::Schemas;
+use crate::engine::schema::Schema;
 
 /// Longest name of an input or output.
 const MAX_TARGET: usize = 253;
 
 /// What a source may refer to.
+#[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
+    pub(super) spec: &'a OrchestrationDefinitionSpec,
     pub(super) index: &'a BTreeMap<&'a str, usize>,
     pub(super) names: &'a [&'a str],
     /// The activity that reads; nothing for the output of the orchestration, which may read all.
     pub(super) reader: Option<usize>,
     /// Nothing while a cycle makes ancestors meaningless.
     pub(super) ancestors: Option<&'a [NodeSet]>,
+    /// What the input has to be like.
+    pub(super) schema: Option<&'a Schema>,
+    /// What every activity takes and produces.
+    pub(super) schemas: &'a [Schemas],
 }
 
 /// The inputs of one activity.
@@ -42,21 +51,38 @@ pub(super) fn of_activity(
     }
     let mut bindings = Bindings::default();
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
+    // What could not be read may have fed anything.
+    let mut all_are_read = true;
     for (item, value) in inputs.iter().enumerate() {
-        let Some((field, mapping)) = shorthand::input(at, item, value, found) else { continue };
-        match bindings.add(&mapping, scope, found) {
-            Ok(Some(target)) => {
-                let variable = variable_name(&target);
-                if let Some(other) = variables.insert(variable.clone(), target.clone()) {
-                    let message =
-                        format!("\"{target}\" and \"{other}\" would both be the variable {variable}");
+        let Some((field, mapping)) = shorthand::input(at, item, value, found) else {
+            all_are_read = false;
+            continue;
+        };
+        let mistake = match bindings.add(&mapping, scope, found) {
+            Ok(binding) => {
+                let variable = variable_name(&binding.target);
+                if let Some(other) = variables.insert(variable.clone(), binding.target.clone()) {
+                    let message = format!(
+                        "\"{}\" and \"{other}\" would both be the variable {variable}",
+                        binding.target
+                    );
                     found.at(at, ProblemCode::VariableCollision, &format!(".inputs[{item}]"), message);
                 }
+                data::check_input(at, binding, &mapping, scope, found)
             }
-            Ok(None) => {}
-            Err(mistake) => found.at(at, mistake.code, &mistake.field(&field, &mapping), mistake.message),
+            Err(mistake) => {
+                all_are_read = false;
+                Err(mistake)
+            }
+        };
+        if let Err(mistake) = mistake {
+            found.at(at, mistake.code, &mistake.field(&field, &mapping), mistake.message);
         }
     }
+    if all_are_read {
+        data::check_required(at, &bindings.list, scope, found);
+    }
+    data::check_defaults(at, &variables, scope, found);
     bindings.list
 }
 
@@ -64,7 +90,9 @@ pub(super) fn of_activity(
 pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
     let mut bindings = Bindings::default();
     for (item, mapping) in output.iter().enumerate() {
-        if let Err(mistake) = bindings.add(mapping, scope, found) {
+        let bound = bindings.add(mapping, scope, found);
+        let declared = bound.and_then(|binding| scope.check_declared(binding.root, &binding.path, found));
+        if let Err(mistake) = declared {
             found.in_output(
                 mistake.code,
                 &mistake.field(&format!("[{item}].source"), mapping),
@@ -76,18 +104,18 @@ pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findi
 }
 
 /// What is wrong with a mapping, and with which half of it.
-struct Mistake {
-    code: ProblemCode,
+pub(super) struct Mistake {
+    pub(super) code: ProblemCode,
     is_about_target: bool,
-    message: String,
+    pub(super) message: String,
 }
 
 impl Mistake {
-    fn of_source(code: ProblemCode, message: impl Into<String>) -> Self {
+    pub(super) fn of_source(code: ProblemCode, message: impl Into<String>) -> Self {
         Self { code, is_about_target: false, message: message.into() }
     }
 
-    fn of_target(code: ProblemCode, message: impl Into<String>) -> Self {
+    pub(super) fn of_target(code: ProblemCode, message: impl Into<String>) -> Self {
         Self { code, is_about_target: true, message: message.into() }
     }
 
@@ -107,13 +135,8 @@ struct Bindings {
 }
 
 impl Bindings {
-    /// Adds one mapping. The result is its target.
-    fn add(
-        &mut self,
-        mapping: &Mapping,
-        scope: &Scope<'_>,
-        found: &Findings,
-    ) -> Result<Option<String>, Mistake> {
+    /// Adds one mapping.
+    fn add(&mut self, mapping: &Mapping, scope: &Scope<'_>, found: &Findings) -> Result<&Binding, Mistake> {
         let path = Path::parse(&mapping.source)
             .map_err(|error| Mistake::of_source(ProblemCode::InvalidPath, error))?;
         let root = scope.resolve(&path, found)?;
@@ -123,8 +146,8 @@ impl Bindings {
             return Err(Mistake::of_target(ProblemCode::DuplicateTarget, message));
         }
         let (root, path) = split(&path, root);
-        self.list.push(Binding { root, path, target: target.clone() });
-        Ok(Some(target))
+        self.list.push(Binding { root, path, target });
+        self.list.last().ok_or_else(|| Mistake::of_source(ProblemCode::InvalidPath, "cannot be bound"))
     }
 }
 
@@ -159,7 +182,13 @@ impl Scope<'_> {
         if first == "input" {
             return Ok(None);
         }
-        let Some(reader) = self.reader else { return Ok(Some(activity)) };
+        self.check_ancestor(activity)?;
+        Ok(Some(activity))
+    }
+
+    /// Whether the reader may read an activity: only what is done before it starts.
+    pub(super) fn check_ancestor(&self, activity: usize) -> Result<(), Mistake> {
+        let Some(reader) = self.reader else { return Ok(()) };
         let name = self.names.get(reader).copied().unwrap_or_default();
         if activity == reader {
             let message = format!("\"{name}\" may not read its own outputs");
@@ -167,11 +196,12 @@ impl Scope<'_> {
         }
         let known = self.ancestors.and_then(|ancestors| ancestors.get(reader));
         if known.is_some_and(|ancestors| !ancestors.contains(activity)) {
+            let read = self.names.get(activity).copied().unwrap_or_default();
             let message =
-                format!("\"{name}\" reads \"{first}\" but does not depend on it (add dependsOn: [{first}])");
+                format!("\"{name}\" reads \"{read}\" but does not depend on it (add dependsOn: [{read}])");
             return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
         }
-        Ok(Some(activity))
+        Ok(())
     }
 
     /// Words with a meaning of their own cannot be read; `activities.x` is what one writes in expressions.

@@ -2,23 +2,50 @@
 #![allow(clippy::needless_pass_by_value, reason = "json!(…) reads better without a borrow")]
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::problem::text;
 use super::*;
 
+mod data;
 mod mistakes;
+mod rejected;
+
 mod scale;
 
+/// The types that are more than a name: `free` takes and produces anything.
+const TYPES: &str = r#"
+free: {}
+strict:
+  inputSchema: {openAPIV3Schema: {type: object, additionalProperties: false, required: [id, count], properties: {
+    id: {type: string}, count: {type: integer}, region: {type: string, enum: [eu, us]}, size: {type: number},
+    owner: {type: object, required: [email], properties: {email: {type: string}}},
+    hosts: {type: array, items: {type: string}}}}}
+  outputSchema: {openAPIV3Schema: {type: object, additionalProperties: false, properties: {
+    url: {type: string}, port: {type: integer}, zone: {type: string, enum: [eu]},
+    hosts: {type: array, items: {type: string}},
+    deep: {type: object, additionalProperties: false, properties: {name: {type: string}, ratio: {type: number}}}}}}
+needy:
+  inputSchema: {openAPIV3Schema: {type: object, required: [id, size], properties: {
+    id: {type: string}, size: {type: integer, default: 3}, ownerEmail: {type: string, default: nobody}}}}
+broken:
+  inputSchema: {openAPIV3Schema: {type: strng}}
+"#;
+
+static SPECS: LazyLock<BTreeMap<String, ActivityDefinitionSpec>> =
+    LazyLock::new(|| serde_saphyr::from_str(TYPES).unwrap());
+
 /// What is known of the types that tests name: `missing` does not exist, `sick` is not ready, all others are.
-fn state_of(type_: &str) -> TypeState {
+fn state_of(type_: &str) -> TypeState<'static> {
     match type_ {
         "missing" => TypeState::Missing,
         "sick" => {
             TypeState::NotReady("InvalidJobTemplate: spec.job: wrong\nForbiddenPodField: too".to_owned())
         }
-        _ => TypeState::Ready,
+        _ => TypeState::Ready(SPECS.get(type_).unwrap_or(&SPECS["free"])),
     }
 }
 

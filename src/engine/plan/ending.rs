@@ -10,7 +10,8 @@ use super::super::effect::Effect;
 use super::super::observe::Attempt;
 use super::super::state::{OrchestrationState, is_final};
 use super::super::status::{duration, summary};
-use super::observing::{bytes, latest};
+use super::super::value::stored_bytes;
+use super::observing::latest;
 use super::{MAX_OUTPUT_BYTES, Notice, Plan, Planner, STOP_GRACE};
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, OrchestrationStatus};
@@ -68,11 +69,11 @@ impl Planner<'_> {
         let mut summary = summary(self.stored);
         summary.observed_generation = self.orchestration.metadata.generation;
         summary.stop_time.clone_from(&self.stop_time);
-        let succeeded = self.count(ActivityState::Succeeded);
+        let (succeeded, skipped) = (self.count(ActivityState::Succeeded), self.count(ActivityState::Skipped));
         let total = self.compiled.activities.len();
-        summary.progress = Some(format!("{succeeded}/{total}"));
+        summary.progress = Some(format!("{}/{total}", succeeded + skipped));
         summary.state = Some(self.display_state(end.as_ref()).as_str().to_owned());
-        let statements = self.statements(end.as_ref(), succeeded, total);
+        let statements = self.statements(end.as_ref(), &progress(succeeded, skipped, total));
         summary.conditions =
             state(&summary.conditions, self.orchestration.metadata.generation, self.now, statements);
         if let Some(end) = end {
@@ -93,10 +94,12 @@ impl Planner<'_> {
     /// failure, then the deadline.
     fn end(&self) -> Option<End> {
         let activities = 0..self.compiled.activities.len();
-        if activities.clone().all(|activity| self.state(activity) == ActivityState::Succeeded) {
-            let mut message = match activities.len() {
-                1 => "the only activity has succeeded".to_owned(),
-                number => format!("all {number} activities have succeeded"),
+        if activities.clone().all(|activity| self.is_done(activity)) {
+            let skipped = self.count(ActivityState::Skipped);
+            let mut message = match (skipped, activities.len()) {
+                (0, 1) => "the only activity has succeeded".to_owned(),
+                (0, number) => format!("all {number} activities have succeeded"),
+                _ => progress(activities.len() - skipped, skipped, activities.len()),
             };
             let output = self.output(&mut message);
             return Some(End { succeeded: true, reason: "Completed", message, output });
@@ -126,7 +129,7 @@ impl Planner<'_> {
             return None;
         }
         let output = self.resolve(&self.compiled.output);
-        let size = bytes(&output);
+        let size = stored_bytes(&output);
         if size <= MAX_OUTPUT_BYTES {
             return Some(output);
         }
@@ -152,13 +155,7 @@ impl Planner<'_> {
 
     /// The first few activities that had not ended, and why.
     fn unfinished(&self) -> String {
-        let open: Vec<usize> = self
-            .compiled
-            .order
-            .iter()
-            .copied()
-            .filter(|at| self.state(*at) != ActivityState::Succeeded)
-            .collect();
+        let open: Vec<usize> = self.compiled.order.iter().copied().filter(|at| !self.is_done(*at)).collect();
         let mut shown: Vec<String> = open
             .iter()
             .take(5)
@@ -174,7 +171,7 @@ impl Planner<'_> {
         shown.join(", ")
     }
 
-    fn id(&self, activity: usize) -> &str {
+    pub(super) fn id(&self, activity: usize) -> &str {
         self.compiled.activities.get(activity).map_or("", |activity| &activity.id)
     }
 
@@ -215,18 +212,17 @@ impl Planner<'_> {
     }
 
     fn has_started(&self) -> bool {
-        (0..self.compiled.activities.len()).any(|activity| self.state(activity) != ActivityState::Pending)
+        (0..self.compiled.activities.len()).any(|activity| has_started(self.state(activity)))
     }
 
-    fn statements(&self, end: Option<&End>, succeeded: usize, total: usize) -> Vec<Statement> {
+    fn statements(&self, end: Option<&End>, progress: &str) -> Vec<Statement> {
         let accepted = self.stored.conditions.iter().find(|condition| condition.type_ == "Accepted");
         let (reason, message) =
             accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
         let mut statements = vec![Statement::new("Accepted", Some(true), reason, message)];
         let Some(end) = end else {
-            let message = format!("{succeeded} of {total} activities have succeeded");
-            statements.push(Statement::new("Reconciling", Some(true), "Progressing", message.clone()));
-            statements.push(Statement::new("Succeeded", None, "Progressing", message));
+            statements.push(Statement::new("Reconciling", Some(true), "Progressing", progress));
+            statements.push(Statement::new("Succeeded", None, "Progressing", progress));
             statements.push(Statement::new("Finished", Some(false), "NotFinished", "the orchestration runs"));
             return statements;
         };
@@ -241,11 +237,25 @@ impl Planner<'_> {
     /// The first start is to be seen at once. What else is urgent was found on the way: outputs that are waited for
     /// in `start`, the intent to stop in `begin_to_end`.
     fn hurry(&mut self) {
-        if self.has_started() && !self.before.iter().any(|entry| entry.state != ActivityState::Pending) {
+        if self.has_started() && !self.before.iter().any(|entry| has_started(entry.state)) {
             self.plan.notices.insert(0, Notice::Started);
             self.urgent();
         }
     }
+}
+
+/// What is skipped never starts.
+fn has_started(state: ActivityState) -> bool {
+    !matches!(state, ActivityState::Pending | ActivityState::Skipped)
+}
+
+fn progress(succeeded: usize, skipped: usize, total: usize) -> String {
+    let skipped = match skipped {
+        0 => String::new(),
+        1 => ", 1 was skipped".to_owned(),
+        more => format!(", {more} were skipped"),
+    };
+    format!("{succeeded} of {total} activities have succeeded{skipped}")
 }
 
 /// How an orchestration ends.

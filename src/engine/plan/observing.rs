@@ -4,11 +4,14 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::Value;
 
-use super::super::condition::{cut, stamp};
+use super::super::condition::stamp;
 use super::super::observe::{Attempt, FailureReason, Outcome, Verdict};
+use super::super::schema;
 use super::super::state::is_final;
-use super::{MAX_TOTAL_OUTPUT_BYTES, Notice, Planner, UNEXPLAINED, UNSEEN};
+use super::super::value::{bytes, cut_stored, printable, stored_bytes};
+use super::{MAX_ACTIVITY_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Planner, UNEXPLAINED, UNSEEN};
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, ActivityStatus};
 
@@ -53,8 +56,8 @@ impl Planner<'_> {
         let limit = self.message_limit();
         self.advance(activity, ActivityState::Pending, |entry| {
             entry.ready_time.get_or_insert_with(|| stamp(since));
-            entry.reason = Some(cut(reason, 128));
-            entry.message = Some(cut(message, limit));
+            entry.reason = Some(cut_stored(reason, 128));
+            entry.message = Some(cut_stored(message, limit));
         });
     }
 
@@ -73,8 +76,8 @@ impl Planner<'_> {
             if let Some(start) = start {
                 entry.start_time.get_or_insert_with(|| stamp(start));
             }
-            entry.reason = reason.map(|reason| cut(reason, 128));
-            entry.message = message.map(|message| cut(message, limit));
+            entry.reason = reason.map(|reason| cut_stored(reason, 128));
+            entry.message = message.map(|message| cut_stored(message, limit));
         });
     }
 
@@ -112,15 +115,10 @@ impl Planner<'_> {
             }
             Verdict::Complete(outputs) => {
                 let total = output_bytes.get_or_insert_with(|| self.recorded_output_bytes());
-                *total += bytes(&outputs);
-                if *total > MAX_TOTAL_OUTPUT_BYTES {
-                    *total -= bytes(&outputs);
-                    let message = format!(
-                        "the outputs of all activities together exceed {MAX_TOTAL_OUTPUT_BYTES} bytes with the {} bytes of this one",
-                        bytes(&outputs)
-                    );
-                    return self.fail_with(activity, FailureReason::OutputTooLarge, message, times);
+                if let Err((reason, message)) = self.check_outputs(activity, &outputs, *total) {
+                    return self.fail_with(activity, reason, message, times);
                 }
+                *total += stored_bytes(&outputs);
                 self.advance(activity, ActivityState::Succeeded, |entry| {
                     times(entry);
                     entry.reason = None;
@@ -131,8 +129,42 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether outputs can be recorded: decided here, because a status that the server refuses would be refused again
+    /// and again.
+    fn check_outputs(
+        &self,
+        activity: usize,
+        outputs: &Object,
+        recorded: usize,
+    ) -> Result<(), (FailureReason, String)> {
+        let size = bytes(outputs);
+        if size > MAX_ACTIVITY_OUTPUT_BYTES {
+            let message = format!(
+                "the outputs have {size} bytes of JSON, at most {MAX_ACTIVITY_OUTPUT_BYTES} are kept: hand on a reference to what is larger"
+            );
+            return Err((FailureReason::OutputTooLarge, message));
+        }
+        let schema = self.compiled.activities.get(activity).and_then(|a| a.output_schema.as_ref());
+        if let Some(schema) = schema {
+            let violations = schema.validate(&Value::Object(outputs.clone()), "outputs");
+            if !violations.is_empty() {
+                let was = serde_json::to_string(outputs).unwrap_or_default();
+                let message = printable(&format!("{}\nthe outputs were {was}", schema::text(&violations)));
+                return Err((FailureReason::OutputInvalid, message));
+            }
+        }
+        let size = stored_bytes(outputs);
+        if recorded + size > MAX_TOTAL_OUTPUT_BYTES {
+            let message = format!(
+                "the outputs of all activities together exceed {MAX_TOTAL_OUTPUT_BYTES} bytes with the {size} bytes of this one"
+            );
+            return Err((FailureReason::OutputTooLarge, message));
+        }
+        Ok(())
+    }
+
     fn recorded_output_bytes(&self) -> usize {
-        self.before.iter().filter_map(|entry| entry.outputs.as_ref()).map(bytes).sum()
+        self.before.iter().filter_map(|entry| entry.outputs.as_ref()).map(stored_bytes).sum()
     }
 
     /// Failures of this round, for people.
@@ -150,11 +182,6 @@ impl Planner<'_> {
             .collect();
         self.plan.notices.extend(failures);
     }
-}
-
-/// Size of an object as JSON.
-pub(super) fn bytes(object: &Object) -> usize {
-    serde_json::to_string(object).map_or(0, |text| text.len())
 }
 
 /// The later of two optional times.

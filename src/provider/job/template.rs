@@ -18,6 +18,11 @@ const EPHEMERAL_CONTAINERS: &str = "ephemeralContainers";
 /// The top directory of our files in every container.
 const OUR_DIRECTORY: &str = "orchestrator";
 
+/// Largest argument of a process, in bytes: 128 KiB with its end (MAX_ARG_STRLEN of Linux).
+const MAX_ARGUMENT: usize = 131_071;
+/// Largest value of a variable, which shares the same room with its name.
+const MAX_VARIABLE: usize = 130_000;
+
 /// All problems of a template, in the order of its fields by name.
 ///
 /// What has the wrong JSON type is passed over here: the server's dry run says so in its own words.
@@ -101,6 +106,7 @@ impl Checker {
         for (index, container) in items(spec, field).iter().enumerate() {
             let path = format!("{TEMPLATE}.spec.{field}[{index}]");
             self.environment(container, &path);
+            self.long_texts(container, &path);
             if container.pointer("/securityContext/privileged") == Some(&Value::Bool(true)) {
                 self.forbidden(format!("{path}.securityContext.privileged"));
             }
@@ -126,6 +132,31 @@ impl Checker {
                     format!("{path}.env[{index}].name"),
                     format!("{name:?}: names that begin with {prefix} are the orchestrator's own"),
                 );
+            }
+        }
+    }
+
+    /// What Linux hands to a process in one piece is bounded; more is told by nothing but `argument list too long`.
+    fn long_texts(&mut self, container: &Value, path: &str) {
+        for field in ["args", "command"] {
+            let list = container.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            for (index, text) in
+                list.iter().enumerate().filter_map(|(index, text)| Some((index, text.as_str()?)))
+            {
+                if text.len() > MAX_ARGUMENT {
+                    let message = format!(
+                        "has {} bytes, a process takes at most {MAX_ARGUMENT} in one argument",
+                        text.len()
+                    );
+                    self.invalid(format!("{path}.{field}[{index}]"), message);
+                }
+            }
+        }
+        for (index, value) in texts(container, "env", "value") {
+            if value.len() > MAX_VARIABLE {
+                let message =
+                    format!("has {} bytes, at most {MAX_VARIABLE} are possible in one variable", value.len());
+                self.invalid(format!("{path}.env[{index}].value"), message);
             }
         }
     }
@@ -223,6 +254,29 @@ mod tests {
                 }],
             },
         })
+    }
+
+    #[test]
+    fn what_no_process_can_take_is_told_with_its_limit() {
+        let long = "x".repeat(131_072);
+        let fits = "x".repeat(130_000);
+        let container = json!({
+            "name": "main", "image": "dns:1", "command": [long, "ok"], "args": [fits, long],
+            "env": [{"name": "A", "value": fits}, {"name": "B", "value": long}],
+        });
+        let found: Vec<_> = check(&template(json!({"spec": {"containers": [container]}})), false)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let at = "InvalidJobTemplate: spec.job.template.spec.containers[0]";
+        assert_eq!(
+            found,
+            [
+                format!("{at}.args[1]: has 131072 bytes, a process takes at most 131071 in one argument"),
+                format!("{at}.command[0]: has 131072 bytes, a process takes at most 131071 in one argument"),
+                format!("{at}.env[1].value: has 131072 bytes, at most 130000 are possible in one variable"),
+            ]
+        );
     }
 
     #[test]

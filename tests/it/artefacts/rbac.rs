@@ -13,9 +13,11 @@ const RIGHTS: &[&str] = &[
     // Why an attempt ended.
     "/pods list",
     "/pods watch",
-    // The pinned definitions.
+    // The pinned definitions; those that nothing refers to any more are found and deleted.
     "apps/controllerrevisions create",
+    "apps/controllerrevisions delete",
     "apps/controllerrevisions get",
+    "apps/controllerrevisions list",
     // The attempts; patch suspends one.
     "batch/jobs create",
     "batch/jobs get",

@@ -6,7 +6,9 @@ use super::fixture::{Fixture, at, complete, dag, failed, refused, running};
 use crate::api::orchestration::ActivityState;
 use crate::engine::condition::stamp;
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
-use crate::engine::plan::{MAX_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Urgency};
+use crate::engine::plan::{
+    MAX_ACTIVITY_OUTPUT_BYTES, MAX_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Urgency,
+};
 
 /// With a deadline after a minute.
 fn short(words: &str) -> Fixture {
@@ -221,28 +223,47 @@ fn an_output_that_no_status_could_hold_is_left_out_and_said() {
 
 #[test]
 fn all_outputs_together_have_a_limit() {
-    let words: Vec<String> = (0..6).map(|at| format!("a{at}")).collect();
+    let count = MAX_TOTAL_OUTPUT_BYTES / MAX_ACTIVITY_OUTPUT_BYTES + 2;
+    let words: Vec<String> = (0..count).map(|at| format!("a{at}")).collect();
     let mut fixture = Fixture::words(&words.join(" "));
-    let outputs = json!({"x": "x".repeat(MAX_TOTAL_OUTPUT_BYTES / 4 - "{'x':''}".len())});
+    let outputs = json!({"x": "x".repeat(MAX_ACTIVITY_OUTPUT_BYTES - "{'x':''}".len())});
     fixture.see("a0", complete(outputs.clone()));
     fixture.record(2);
-    for id in ["a1", "a2", "a3", "a4"] {
+    for id in &words[1..count - 1] {
         fixture.see(id, complete(outputs.clone()));
     }
-    fixture.see("a5", complete(json!({})));
+    fixture.see(&words[count - 1], complete(json!({})));
     fixture.record(3);
     let states: Vec<ActivityState> = words.iter().map(|id| fixture.state(id)).collect();
-    let (done, failed) = (ActivityState::Succeeded, ActivityState::Failed);
+    let mut expected = vec![ActivityState::Succeeded; count - 2];
+    expected.extend([ActivityState::Failed; 2]);
+    assert_eq!(states, expected, "exactly full, then not even two bytes more");
+    let last = &words[count - 2];
     assert_eq!(
-        states,
-        [done, done, done, done, failed, failed],
-        "exactly full, then not even two bytes more"
+        fixture.why(last),
+        "OutputTooLarge: the outputs of all activities together exceed 524288 bytes with the 4096 bytes of this one"
     );
+    assert_eq!(fixture.entry(last).outputs, None);
     assert_eq!(
-        fixture.why("a4"),
-        "OutputTooLarge: the outputs of all activities together exceed 524288 bytes with the 131072 bytes of this one"
+        fixture.condition("Succeeded"),
+        format!("False ActivityFailed: activity \"{last}\" failed: {}", fixture.why(last))
     );
-    assert_eq!(fixture.entry("a4").outputs, None);
+}
+
+#[test]
+fn the_outputs_of_one_activity_have_a_limit() {
+    let outputs = |bytes: usize| json!({"x": "x".repeat(bytes - "{'x':''}".len())});
+    let mut fixture = Fixture::words("a b");
+    fixture
+        .see("a", complete(outputs(MAX_ACTIVITY_OUTPUT_BYTES)))
+        .see("b", complete(outputs(MAX_ACTIVITY_OUTPUT_BYTES + 1)));
+    fixture.record(2);
+    assert_eq!(fixture.state("a"), ActivityState::Succeeded);
+    assert_eq!(
+        fixture.why("b"),
+        "OutputTooLarge: the outputs have 4097 bytes of JSON, at most 4096 are kept: hand on a reference to what is larger"
+    );
+    assert_eq!((fixture.state("b"), fixture.entry("b").outputs.as_ref()), (ActivityState::Failed, None));
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! One orchestration on a table: its definition in a few words, and what is seen of it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
+use crate::api::ActivityDefinitionSpec;
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, ActivityStatus, Orchestration, OrchestrationStatus};
 use crate::engine::acceptance::{Definition, decide};
@@ -32,8 +35,12 @@ pub fn dag(words: &str) -> Value {
     json!({"activities": words.split_whitespace().map(activity).collect::<Vec<_>>()})
 }
 
-pub fn compiled(definition: &Value) -> Compiled {
-    compile(&serde_json::from_value(definition.clone()).unwrap(), |_| TypeState::Ready).unwrap()
+/// A definition with activity types by name; those that are not given take and produce anything.
+pub fn typed(definition: &Value, types: Value) -> Compiled {
+    let types: BTreeMap<String, ActivityDefinitionSpec> = serde_json::from_value(types).unwrap();
+    let plain: ActivityDefinitionSpec = serde_json::from_value(json!({})).unwrap();
+    let state_of = |type_: &str| TypeState::Ready(types.get(type_).unwrap_or(&plain));
+    compile(&serde_json::from_value(definition.clone()).unwrap(), state_of).unwrap()
 }
 
 /// Seconds after the creation of every Orchestration here.
@@ -79,7 +86,12 @@ impl Fixture {
     }
 
     pub fn with_input(definition: &Value, input: Value) -> Self {
-        let compiled = compiled(definition);
+        Self::typed(definition, json!({}), input)
+    }
+
+    /// The run of a definition with activity types by name.
+    pub fn typed(definition: &Value, types: Value, input: Value) -> Self {
+        let compiled = typed(definition, types);
         let mut orchestration: Orchestration = serde_json::from_value(json!({
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration",
             "metadata": {"name": "o", "uid": "u", "generation": 1, "creationTimestamp": at(0)},

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::fixture::{at, compiled, object};
+use super::fixture::{at, object, typed};
 use super::invariants::{Moment, check};
 use super::world::{Dice, World};
 use crate::api::common::Object;
@@ -20,8 +20,32 @@ pub struct Case {
     pub compiled: Compiled,
     pub is_tiered: bool,
     sources: Vec<Vec<(String, Source)>>,
+    conditions: Vec<When>,
+    kinds: Vec<Kind>,
     outputs: Vec<(String, Source)>,
     input: Object,
+}
+
+/// What an activity takes and produces.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Anything.
+    Plain,
+    /// It requires t0, and has a default.
+    Needy,
+    /// It has to produce a value.
+    Strict,
+}
+
+/// The condition of an activity.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Always,
+    True,
+    False,
+    Skipped(usize),
+    HasValue(usize),
+    Broken,
 }
 
 /// Where a value comes from, as the definition was made.
@@ -45,6 +69,8 @@ impl Case {
         }
         let mut activities = vec![Value::Null; size];
         let mut sources = vec![Vec::new(); size];
+        let mut conditions = vec![When::Always; size];
+        let mut kinds = vec![Kind::Plain; size];
         let mut ancestors: Vec<Vec<usize>> = Vec::new();
         for at in 0..size {
             let mut depends_on: Vec<usize> =
@@ -55,21 +81,22 @@ impl Case {
                 depends_on.iter().flat_map(|on| ancestors[*on].iter().copied().chain([*on])).collect();
             above.sort_unstable();
             above.dedup();
-            let chosen: Vec<(String, Source)> = (0..dice.below(4))
-                .map(|item| {
-                    (
-                        format!("t{item}"),
-                        source(dice, &above.iter().map(|on| position[*on]).collect::<Vec<_>>()),
-                    )
-                })
+            let readable: Vec<usize> = above.iter().map(|on| position[*on]).collect();
+            let kind = kind(dice);
+            let least = u64::from(kind == Kind::Needy);
+            let chosen: Vec<(String, Source)> = (0..least + dice.below(4 - least))
+                .map(|item| (format!("t{item}"), source(dice, &readable)))
                 .collect();
+            let when = when(dice, &readable);
             let id = position[at];
             activities[id] = json!({
-                "id": format!("a{id}"), "type": "t",
+                "id": format!("a{id}"), "type": format!("{kind:?}"),
                 "dependsOn": depends_on.iter().map(|on| format!("a{}", position[*on])).collect::<Vec<_>>(),
-                "inputs": mappings(&chosen),
+                "inputs": mappings(&chosen), "when": expression(when),
             });
             sources[id] = chosen;
+            conditions[id] = when;
+            kinds[id] = kind;
             ancestors.push(above);
         }
         let all: Vec<usize> = (0..size).collect();
@@ -84,11 +111,50 @@ impl Case {
             definition["parallelism"] = json!(1 + dice.below(if size > 50 { 40 } else { 5 }));
         }
         let input = object(json!({"x": {"y": [1, null, {"z": 2}]}}));
-        Self { compiled: compiled(&definition), is_tiered, sources, outputs, input }
+        let types = json!({
+            "Needy": {"inputSchema": {"type": "object", "required": ["t0"], "properties": {
+                "t0": {"x-kubernetes-preserve-unknown-fields": true}, "d": {"type": "integer", "default": 7},
+            }}},
+            "Strict": {"outputSchema": {"type": "object", "required": ["value"], "properties": {
+                "value": {"x-kubernetes-preserve-unknown-fields": true},
+            }}},
+        });
+        let compiled = typed(&definition, types);
+        Self { compiled, is_tiered, sources, conditions, kinds, outputs, input }
+    }
+
+    /// Whether an activity that is ready is skipped.
+    pub fn is_skipped(&self, activity: usize, world: &World) -> bool {
+        match self.conditions[activity] {
+            When::Always | When::True | When::Broken => false,
+            When::False => true,
+            When::Skipped(other) => !self.is_skipped(other, world),
+            When::HasValue(other) => !self.has_value(other, world),
+        }
+    }
+
+    /// Whether an activity that is ready fails before anything of it is started.
+    pub fn fails_unstarted(&self, activity: usize, world: &World) -> bool {
+        let lacks = || !self.values(&self.sources[activity], world).contains_key("t0");
+        matches!(self.conditions[activity], When::Broken)
+            || (!self.is_skipped(activity, world) && self.kinds[activity] == Kind::Needy && lacks())
+    }
+
+    /// Whether an activity may end with what it has produced.
+    pub fn takes_outputs(&self, activity: usize, world: &World) -> bool {
+        self.kinds[activity] != Kind::Strict || self.has_value(activity, world)
+    }
+
+    fn has_value(&self, activity: usize, world: &World) -> bool {
+        world.outputs(activity).is_some_and(|outputs| outputs.contains_key("value"))
     }
 
     pub fn expected_inputs(&self, activity: usize, world: &World) -> Object {
-        self.values(&self.sources[activity], world)
+        let mut values = self.values(&self.sources[activity], world);
+        if self.kinds[activity] == Kind::Needy {
+            values.insert("d".to_owned(), json!(7));
+        }
+        values
     }
 
     pub fn expected_output(&self, world: &World) -> Option<Object> {
@@ -96,16 +162,46 @@ impl Case {
     }
 
     fn values(&self, sources: &[(String, Source)], world: &World) -> Object {
-        let outputs = |activity: usize| world.outputs(activity).cloned().unwrap_or_default();
+        let outputs = |activity: usize| world.outputs(activity).cloned();
         let value = |source: Source| match source {
             Source::Input => Some(Value::Object(self.input.clone())),
             Source::MemberOfInput => self.input.get("x").cloned(),
             Source::Nothing => None,
-            Source::Whole(activity) => Some(Value::Object(outputs(activity))),
-            Source::Value(activity) => outputs(activity).get("value").cloned(),
+            Source::Whole(activity) => outputs(activity).map(Value::Object),
+            Source::Value(activity) => outputs(activity)?.get("value").cloned(),
         };
         sources.iter().filter_map(|(target, source)| Some((target.clone(), value(*source)?))).collect()
     }
+}
+
+fn kind(dice: &mut Dice) -> Kind {
+    match dice.below(24) {
+        0 => Kind::Needy,
+        1 => Kind::Strict,
+        _ => Kind::Plain,
+    }
+}
+
+fn when(dice: &mut Dice, readable: &[usize]) -> When {
+    match dice.below(40) {
+        0..4 => When::True,
+        4..6 => When::False,
+        6..9 if !readable.is_empty() => When::Skipped(dice.pick(readable)),
+        9..12 if !readable.is_empty() => When::HasValue(dice.pick(readable)),
+        12 => When::Broken,
+        _ => When::Always,
+    }
+}
+
+fn expression(when: When) -> Option<String> {
+    Some(match when {
+        When::Always => return None,
+        When::True => "input.x.y[0] == 1".to_owned(),
+        When::False => "input.x.y[0] == 2".to_owned(),
+        When::Skipped(activity) => format!("activities.a{activity}.state == 'Skipped'"),
+        When::HasValue(activity) => format!("has(activities.a{activity}.outputs.value)"),
+        When::Broken => "input.x.y[9] == 1".to_owned(),
+    })
 }
 
 fn source(dice: &mut Dice, readable: &[usize]) -> Source {
@@ -293,6 +389,7 @@ fn the_histories_hold_every_kind_of_end() {
         *ends.entry(succeeded.reason.clone()).or_default() += 1;
         for entry in simulation.status().activities.values() {
             *ends.entry(format!("{:?}", entry.state)).or_default() += 1;
+            *ends.entry(entry.reason.clone().unwrap_or_default()).or_default() += 1;
         }
         if simulation.status().stop_time.is_some() {
             *ends.entry("stopped".to_owned()).or_default() += 1;
@@ -300,14 +397,15 @@ fn the_histories_hold_every_kind_of_end() {
     }
     let states = [
         ActivityState::Succeeded,
+        ActivityState::Skipped,
         ActivityState::Failed,
         ActivityState::Cancelled,
         ActivityState::NotStarted,
     ];
     let wanted = states.iter().map(|state| format!("{state:?}"));
-    for wanted in
-        wanted.chain(["Completed", "ActivityFailed", "DeadlineExceeded", "stopped"].map(str::to_owned))
-    {
+    let others = ["Completed", "ActivityFailed", "DeadlineExceeded", "stopped"];
+    let mistakes = ["MissingInput", "ExpressionError", "OutputInvalid"];
+    for wanted in wanted.chain(others.iter().chain(&mistakes).map(|reason| (*reason).to_owned())) {
         assert!(ends.get(&wanted).is_some_and(|count| *count >= 10), "too few are {wanted}: {ends:?}");
     }
 }

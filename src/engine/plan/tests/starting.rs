@@ -56,8 +56,13 @@ fn what_is_absent_or_null_is_left_out() {
 #[test]
 fn an_input_that_is_too_large_fails_before_anything_starts() {
     let mut definition = dag("a b<!x c<!x");
-    definition["activities"][1]["inputs"] = json!([{"source": "input.x", "target": "t"}]);
-    let text = |bytes: usize| json!({"x": "x".repeat(bytes - "{'t':''}".len())});
+    let input = |source: &str, target: &str| json!({"source": source, "target": target});
+    definition["activities"][1]["inputs"] = json!([input("x", "t"), input("x", "u"), input("y", "v")]);
+    definition["activities"][2]["inputs"] = json!([]);
+    let text = |bytes: usize| {
+        let rest = bytes - 2 * 20_000 - "{'t':'','u':'','v':''}".len();
+        json!({"x": "x".repeat(20_000), "y": "y".repeat(rest)})
+    };
     let fits = Fixture::with_input(&definition, text(MAX_INPUT_BYTES));
     assert_eq!(fits.starts(&fits.plan()), "a b c");
     let mut fixture = Fixture::with_input(&definition, text(MAX_INPUT_BYTES + 1));

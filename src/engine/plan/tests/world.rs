@@ -263,6 +263,11 @@ impl World {
         })
     }
 
+    /// Whether anything of an activity was ever started.
+    pub fn has_started(&self, activity: usize) -> bool {
+        self.jobs.range((activity, 0)..=(activity, u32::MAX)).next().is_some()
+    }
+
     /// Whether an activity has failed in this world.
     pub fn has_failed(&self, activity: usize) -> bool {
         self.verdicts(activity).any(|verdict| matches!(verdict, Verdict::Failed { .. }))

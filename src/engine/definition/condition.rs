@@ -1,0 +1,76 @@
+//! The conditions of activities: compiled, and checked like sources.
+//!
+//! Responsible for: that a condition reads nothing but the input and what is done before its activity. Must never:
+//! evaluate one.
+
+use std::collections::BTreeSet;
+
+use super::super::expression::{Expression, Reference};
+use super::super::problem::ProblemCode;
+use super::super::value::printable;
+use super::inputs::{Mistake, Scope};
+use super::{Findings, Root};
+
+/// The condition of one activity.
+#[derive(Default)]
+pub(super) struct Condition {
+    /// The expression, if there is one and it can be evaluated.
+    pub(super) when: Option<Expression>,
+    /// The activities that it reads.
+    pub(super) reads: BTreeSet<usize>,
+    /// Those whose outputs it reads.
+    pub(super) outputs: BTreeSet<usize>,
+}
+
+/// Compiles the condition of one activity.
+pub(super) fn of_activity(
+    at: usize,
+    source: Option<&str>,
+    scope: &Scope<'_>,
+    found: &mut Findings,
+) -> Condition {
+    let Some(source) = source else { return Condition::default() };
+    let when = match Expression::compile(source) {
+        Ok(when) => when,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                found.at(at, ProblemCode::InvalidExpression, ".when", printable(&mistake.to_string()));
+            }
+            return Condition::default();
+        }
+    };
+    let mut condition = Condition::default();
+    for reference in when.references() {
+        if let Err(mistake) = condition.read(reference, scope, found) {
+            found.at(at, mistake.code, ".when", mistake.message);
+        }
+    }
+    condition.when = Some(when);
+    condition
+}
+
+impl Condition {
+    fn read(&mut self, reference: &Reference, scope: &Scope<'_>, found: &Findings) -> Result<(), Mistake> {
+        match reference {
+            Reference::Input { path, .. } => scope.check_declared(Root::Input, path, found),
+            Reference::Activity { id, outputs, .. } => {
+                let Some(activity) = scope.index.get(id.as_str()).copied() else {
+                    return Err(unknown(id, scope, found));
+                };
+                scope.check_ancestor(activity)?;
+                self.reads.insert(activity);
+                if let Some(path) = outputs {
+                    self.outputs.insert(activity);
+                    scope.check_declared(Root::Activity(activity), path, found)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn unknown(id: &str, scope: &Scope<'_>, found: &Findings) -> Mistake {
+    let meant = found.suggestion(id, scope.names.iter().copied());
+    let message = format!("no activity \"{}\"{meant}", super::shorthand::shorten(id));
+    Mistake::of_source(ProblemCode::UnknownReference, message)
+}

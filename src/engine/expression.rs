@@ -1,0 +1,185 @@
+//! Expressions: the CEL of `when`, compiled with the definition and evaluated when an activity is ready.
+//!
+//! Responsible for: mistakes with their place, what an expression reads, and a bound on what it costs. Must never:
+//! panic, or take longer than its limits allow.
+//!
+//! The variables are `input` and `activities`; the functions are those of Kubernetes. An activity is read by its name,
+//! as `activities.build.state` or `activities["tenant-config"].outputs.url`, so that what is read is known beforehand.
+
+mod check;
+mod cost;
+mod evaluate;
+mod functions;
+mod kinds;
+mod scan;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use kube_cel::cel::common::ast::IdedExpr;
+
+use super::path::Segment;
+use crate::api::common::Object;
+pub use check::{MAX_DEPTH, MAX_NESTING, MAX_NODES};
+pub use cost::{MAX_STEPS, MAX_VISITS};
+pub use scan::{MAX_BRACKETS, MAX_LENGTH, MAX_TOKENS};
+
+/// A compiled expression. Cheap to clone; two are equal when they were written equally.
+#[derive(Clone)]
+pub struct Expression(Arc<Compiled>);
+
+struct Compiled {
+    source: String,
+    program: IdedExpr,
+    references: Vec<Reference>,
+    shape: check::Shape,
+}
+
+/// A place in an expression, both from 1; columns are counted in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+impl Position {
+    /// The beginning.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// A mistake in an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+    /// What is wrong and what is allowed, one line.
+    pub message: String,
+}
+
+impl Mistake {
+    fn new(at: Position, message: impl Into<String>) -> Self {
+        Self { line: at.line, column: at.column, message: message.into() }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {} column {}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// Something that an expression reads, as far as its text shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// A value of the input; without segments, all of it.
+    Input {
+        /// The path below the input, up to what only evaluation shows.
+        path: Vec<Segment>,
+        /// Whether only its presence is asked for: `has(input.a)`.
+        is_presence: bool,
+        /// Where.
+        position: Position,
+    },
+    /// An activity.
+    Activity {
+        /// Its id.
+        id: String,
+        /// The path below its outputs; none if only its state is read.
+        outputs: Option<Vec<Segment>>,
+        /// Whether only the presence of the last segment is asked for.
+        is_presence: bool,
+        /// Where.
+        position: Position,
+    },
+}
+
+/// What an expression can read.
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    input: &'a Object,
+    activities: BTreeMap<&'a str, Activity<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Activity<'a> {
+    state: &'a str,
+    outputs: Option<&'a Object>,
+}
+
+impl<'a> Scope<'a> {
+    /// A scope with an input and no activities.
+    #[must_use]
+    pub fn new(input: &'a Object) -> Self {
+        Self { input, activities: BTreeMap::new() }
+    }
+
+    /// Adds an activity: the name of its state, and its outputs if it has any. Only those that
+    /// [`Expression::references`] names are looked at.
+    #[must_use]
+    pub fn with_activity(mut self, id: &'a str, state: &'a str, outputs: Option<&'a Object>) -> Self {
+        self.activities.insert(id, Activity { state, outputs });
+        self
+    }
+}
+
+impl Expression {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// Every mistake, by position: syntax; unknown names and functions; activities that are not read by name; operators
+    /// on values that are known to be of the wrong type; more than the limits; a result that is known not to be
+    /// boolean.
+    pub fn compile(source: &str) -> Result<Self, Vec<Mistake>> {
+        let tokens = scan::scan(source).map_err(|mistake| vec![mistake])?;
+        let program = scan::parse(source)?;
+        let checked = check::check(&program, &tokens)?;
+        Ok(Self(Arc::new(Compiled {
+            source: source.to_owned(),
+            program: checked.program,
+            references: checked.references,
+            shape: checked.shape,
+        })))
+    }
+
+    /// What it reads, in the order of the text.
+    #[must_use]
+    pub fn references(&self) -> &[Reference] {
+        &self.0.references
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// Evaluates it.
+    ///
+    /// # Errors
+    /// One line for people: no such key, wrong types, division by zero, `too costly`, or a result that is no boolean.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<bool, String> {
+        evaluate::evaluate(&self.0.program, &self.0.shape, &self.0.references, scope)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.source == other.0.source
+    }
+}
+
+impl Eq for Expression {}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Expression").field(&self.0.source).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,393 @@
+//! Checks: names, functions, limits and types of a parsed expression; and the form in which it is evaluated.
+//!
+//! Responsible for: every mistake that the text alone shows, and what the expression reads. Must never: evaluate.
+
+mod names;
+mod rewrite;
+
+use std::collections::BTreeSet;
+
+use kube_cel::cel::common::ast::operators;
+use kube_cel::cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr};
+
+use super::functions;
+use super::kinds::{self, Kind};
+use super::scan::Token;
+use super::{Mistake, Position, Reference};
+use crate::engine::path::Segment;
+use crate::engine::pattern;
+use crate::engine::problem::suggestion;
+use names::Names;
+
+/// Most nodes: operators, calls, names and literals, macros spelled out.
+pub const MAX_NODES: usize = 500;
+
+/// Deepest nesting of nodes: the interpreter recurses, and threads have small stacks. A chain of additions nests; a
+/// chain of `&&` does not.
+pub const MAX_DEPTH: usize = 24;
+
+/// Most comprehensions (`all`, `exists`, `map`, `filter`, …) inside each other.
+pub const MAX_NESTING: usize = 3;
+
+/// The variables that there are.
+const VARIABLES: [&str; 2] = ["input", "activities"];
+
+/// Names with a meaning in the tree that no call of a function has.
+const OPERATORS: [&str; 19] = [
+    operators::ADD,
+    operators::CONDITIONAL,
+    operators::DIVIDE,
+    operators::EQUALS,
+    operators::GREATER,
+    operators::GREATER_EQUALS,
+    operators::IN,
+    operators::INDEX,
+    operators::LESS,
+    operators::LESS_EQUALS,
+    operators::LOGICAL_AND,
+    operators::LOGICAL_NOT,
+    operators::LOGICAL_OR,
+    operators::MODULO,
+    operators::MULTIPLY,
+    operators::NEGATE,
+    operators::NOT_EQUALS,
+    operators::NOT_STRICTLY_FALSE,
+    operators::SUBSTRACT,
+];
+
+/// What was checked.
+pub(super) struct Checked {
+    pub(super) program: IdedExpr,
+    pub(super) references: Vec<Reference>,
+    pub(super) shape: Shape,
+}
+
+/// How large an expression is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) nodes: usize,
+    /// Comprehensions inside each other.
+    pub(super) nesting: usize,
+    /// Elements of the largest list or object that is written out.
+    pub(super) largest: usize,
+}
+
+/// Checks an expression; the mistakes are in the order of the text.
+pub(super) fn check(parsed: &IdedExpr, tokens: &[Token]) -> Result<Checked, Vec<Mistake>> {
+    let shape = shape(parsed)?;
+    let names = Names::of(parsed, tokens);
+    let mut walk = Walk {
+        names: &names,
+        tokens,
+        bound: Vec::new(),
+        mistakes: Vec::new(),
+        references: Vec::new(),
+        told: BTreeSet::new(),
+    };
+    walk.visit(parsed);
+    let (mut mistakes, references) = (walk.mistakes, walk.references);
+    let kind = kinds::kind(parsed, &mut |expression, message| {
+        mistakes.push(Mistake::new(names.position_of(expression), message));
+    });
+    if mistakes.is_empty() && !matches!(kind, Kind::Bool | Kind::Unknown) {
+        mistakes.push(Mistake::new(Position::START, format!("must be a boolean, is {}", kind.word())));
+    }
+    if mistakes.is_empty() {
+        return Ok(Checked { program: rewrite::rewritten(parsed), references, shape });
+    }
+    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+    mistakes.dedup();
+    Err(mistakes)
+}
+
+/// Keys and values of an object that is written out.
+pub(super) fn entries(map: &MapExpr) -> impl Iterator<Item = (&IdedExpr, &IdedExpr)> {
+    map.entries.iter().filter_map(|entry| match &entry.expr {
+        EntryExpr::MapEntry(entry) => Some((&entry.key, &entry.value)),
+        EntryExpr::StructField(_) => None,
+    })
+}
+
+/// The name of the function that is called, with its library; nothing if it is an operator.
+pub(super) fn function_of(call: &CallExpr) -> Option<String> {
+    if OPERATORS.contains(&call.func_name.as_str()) {
+        return None;
+    }
+    match call.target.as_deref().map(|target| &target.expr) {
+        Some(Expr::Ident(library)) if functions::is_library(library) => {
+            Some(format!("{library}.{}", call.func_name))
+        }
+        _ => Some(call.func_name.clone()),
+    }
+}
+
+/// The parts of an expression, in the order of the text as far as macros allow.
+pub(super) fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
+    match &expression.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => Vec::new(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => entries(map).flat_map(|(key, value)| [key, value]).collect(),
+        Expr::Comprehension(inner) => {
+            vec![&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result]
+        }
+    }
+}
+
+/// Measures an expression, before anything else recurses into it.
+fn shape(root: &IdedExpr) -> Result<Shape, Vec<Mistake>> {
+    let mut shape = Shape { nodes: 0, nesting: 0, largest: 0 };
+    let mut mistakes = BTreeSet::new();
+    let mut left = vec![(root, 1_usize, 0_usize)];
+    while let Some((expression, depth, nesting)) = left.pop() {
+        shape.nodes += 1;
+        if depth > MAX_DEPTH {
+            mistakes.insert(format!("an expression is nested at most {MAX_DEPTH} deep"));
+            continue;
+        }
+        match &expression.expr {
+            Expr::Comprehension(inner) => {
+                let inside = nesting + 1;
+                shape.nesting = shape.nesting.max(inside);
+                left.push((&inner.iter_range, depth + 1, nesting));
+                for part in [&inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result] {
+                    left.push((part, depth + 1, inside));
+                }
+                continue;
+            }
+            Expr::List(list) => shape.largest = shape.largest.max(list.elements.len()),
+            Expr::Map(map) => shape.largest = shape.largest.max(map.entries.len()),
+            Expr::Struct(_) => {
+                mistakes
+                    .insert("messages are not supported; an object is written {\"key\": value}".to_owned());
+            }
+            Expr::Unspecified => {
+                mistakes.insert("cannot be parsed".to_owned());
+            }
+            Expr::Call(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Select(_) => {}
+        }
+        left.extend(parts(expression).into_iter().map(|part| (part, depth + 1, nesting)));
+    }
+    if shape.nodes > MAX_NODES {
+        let nodes = shape.nodes;
+        mistakes.insert(format!(
+            "an expression has at most {MAX_NODES} nodes, macros spelled out; this one has {nodes}"
+        ));
+    }
+    if shape.nesting > MAX_NESTING {
+        let message = format!("at most {MAX_NESTING} loops (all, exists, map, filter) may lie in each other");
+        mistakes.insert(format!("{message}, here are {}", shape.nesting));
+    }
+    if mistakes.is_empty() {
+        return Ok(shape);
+    }
+    Err(mistakes.into_iter().map(|message| Mistake::new(Position::START, message)).collect())
+}
+
+/// One step below a variable.
+enum Step<'a> {
+    Known(Segment),
+    Dynamic(&'a IdedExpr),
+}
+
+/// A variable and the steps below it, if an expression is such a chain.
+fn chain(expression: &IdedExpr) -> Option<(&IdedExpr, &str, Vec<Step<'_>>)> {
+    let (root, name, mut steps) = match &expression.expr {
+        Expr::Ident(name) => return Some((expression, name, Vec::new())),
+        Expr::Select(select) => chain(&select.operand)?,
+        Expr::Call(call) if call.func_name == operators::INDEX => chain(call.args.first()?)?,
+        _ => return None,
+    };
+    steps.push(match &expression.expr {
+        Expr::Select(select) => Step::Known(Segment::Key(select.field.clone())),
+        Expr::Call(call) => {
+            let index = call.args.get(1)?;
+            match &index.expr {
+                Expr::Literal(LiteralValue::String(key)) => Step::Known(Segment::Key(key.inner().to_owned())),
+                Expr::Literal(LiteralValue::Int(number)) => match usize::try_from(*number.inner()) {
+                    Ok(number) => Step::Known(Segment::Index(number)),
+                    Err(_) => Step::Dynamic(index),
+                },
+                _ => Step::Dynamic(index),
+            }
+        }
+        _ => return None,
+    });
+    Some((root, name, steps))
+}
+
+struct Walk<'a> {
+    names: &'a Names,
+    tokens: &'a [Token],
+    /// Variables of the comprehensions around.
+    bound: Vec<&'a str>,
+    mistakes: Vec<Mistake>,
+    references: Vec<Reference>,
+    /// Functions that were told of.
+    told: BTreeSet<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn wrong(&mut self, at: Position, message: impl Into<String>) {
+        self.mistakes.push(Mistake::new(at, message));
+    }
+
+    fn is_bound(&self, name: &str) -> bool {
+        name.starts_with('@') || self.bound.contains(&name)
+    }
+
+    fn visit(&mut self, expression: &'a IdedExpr) {
+        if let Some((root, name, steps)) = chain(expression)
+            && !self.is_bound(name)
+        {
+            let position = self.names.position(root.id, name);
+            let is_test = matches!(&expression.expr, Expr::Select(select) if select.test);
+            match name {
+                "input" => self.input(&steps, is_test, position),
+                "activities" => self.activity(&steps, is_test, position),
+                _ => self.unknown(name, position),
+            }
+            for step in steps {
+                if let Step::Dynamic(index) = step {
+                    self.visit(index);
+                }
+            }
+            return;
+        }
+        match &expression.expr {
+            Expr::Call(call) => self.call(expression, call),
+            Expr::Comprehension(inner) => {
+                self.visit(&inner.iter_range);
+                self.visit(&inner.accu_init);
+                self.bound.push(&inner.iter_var);
+                [&inner.loop_cond, &inner.loop_step, &inner.result]
+                    .into_iter()
+                    .for_each(|part| self.visit(part));
+                self.bound.pop();
+            }
+            _ => parts(expression).into_iter().for_each(|part| self.visit(part)),
+        }
+    }
+
+    fn unknown(&mut self, name: &str, position: Position) {
+        let meant = suggestion(name, VARIABLES.into_iter());
+        self.wrong(position, format!("unknown variable \"{name}\"{meant}; there are input and activities"));
+    }
+
+    fn input(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
+        let path = known(steps);
+        let is_presence = is_test && path.len() == steps.len();
+        self.references.push(Reference::Input { path, is_presence, position });
+    }
+
+    fn activity(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
+        let (id, rest) = match steps {
+            [Step::Known(Segment::Key(id)), rest @ ..] => (id, rest),
+            _ => {
+                let message = "activities are read by name: activities.<id>.state or activities.<id>.outputs";
+                return self.wrong(position, message);
+            }
+        };
+        let outputs = match rest {
+            [Step::Known(Segment::Key(field))] if field == "state" && !is_test => None,
+            [Step::Known(Segment::Key(field)), below @ ..] if field == "outputs" => Some(below),
+            [Step::Known(Segment::Key(field)), ..] if field != "state" => {
+                let meant = suggestion(field, ["state", "outputs"].into_iter());
+                let message = format!("an activity has state and outputs, and no \"{field}\"{meant}");
+                return self.wrong(position, message);
+            }
+            [Step::Known(Segment::Key(_)), ..] => {
+                return self.wrong(position, "the state of an activity is a string, and always there");
+            }
+            _ => return self.wrong(position, "of an activity, state or outputs can be read"),
+        };
+        let path = outputs.map(known);
+        let is_presence = is_test && path.as_ref().map(Vec::len) == outputs.map(<[_]>::len);
+        self.references.push(Reference::Activity { id: id.clone(), outputs: path, is_presence, position });
+    }
+
+    fn call(&mut self, expression: &'a IdedExpr, call: &'a CallExpr) {
+        if call.func_name == operators::SUBSTRACT && self.dashed(expression) {
+            return;
+        }
+        let Some(name) = function_of(call) else {
+            return call.args.iter().for_each(|argument| self.visit(argument));
+        };
+        let position = self.function_position(&name);
+        if functions::known(&name).is_none() && self.told.insert(name.clone()) {
+            let meant = suggestion(&name, functions::names());
+            self.wrong(position, format!("unknown function \"{name}\"{meant}"));
+        }
+        if let ("matches" | "find" | "findAll", Some(Expr::Literal(LiteralValue::String(text)))) =
+            (name.as_str(), call.args.first().map(|argument| &argument.expr))
+            && let Err((_, why)) = pattern::compile(text.inner())
+        {
+            self.wrong(position, format!("{}: {why}", super::evaluate::cut(text.inner())));
+        }
+        if let Some(target) = call.target.as_deref().filter(|_| !name.contains('.')) {
+            self.visit(target);
+        }
+        call.args.iter().for_each(|argument| self.visit(argument));
+    }
+
+    /// Tells of a name with a dash, which CEL reads as a subtraction: `activities.tenant-config.outputs`.
+    fn dashed(&mut self, expression: &IdedExpr) -> bool {
+        let mut operands = Vec::new();
+        let mut left = expression;
+        while let Expr::Call(call) = &left.expr
+            && let (operators::SUBSTRACT, [first, second]) = (call.func_name.as_str(), call.args.as_slice())
+        {
+            operands.push(second);
+            left = first;
+        }
+        let Some((root, variable, steps)) = chain(left) else { return false };
+        let Some(Step::Known(Segment::Key(start))) = steps.last() else { return false };
+        let is_whole = match variable {
+            "activities" => steps.len() == 1,
+            _ => variable == "input",
+        };
+        let mut written = start.clone();
+        for operand in operands.into_iter().rev() {
+            match chain(operand) {
+                Some((_, name, _)) if !self.is_bound(name) && !VARIABLES.contains(&name) => {
+                    written = format!("{written}-{name}");
+                }
+                _ => return false,
+            }
+        }
+        if is_whole && !self.is_bound(variable) {
+            let position = self.names.position(root.id, variable);
+            let message = format!(
+                "\"-\" subtracts; a name with a dash is written [\"{written}\"], as in {variable}[\"{written}\"]"
+            );
+            self.wrong(position, message);
+        }
+        is_whole
+    }
+
+    /// Where a function of this name is called first.
+    fn function_position(&self, name: &str) -> Position {
+        let (library, function) =
+            name.split_once('.').map_or((None, name), |(library, name)| (Some(library), name));
+        let is_call = |window: &&[Token]| match (library, window) {
+            (Some(library), [one, dot, two, open]) => {
+                one.text == library && dot.text == "." && two.text == function && open.text == "("
+            }
+            (None, [one, open]) => one.text == function && open.text == "(",
+            _ => false,
+        };
+        let width = if library.is_some() { 4 } else { 2 };
+        let call = self.tokens.windows(width).find(is_call).and_then(<[Token]>::first);
+        call.map_or(Position::START, |token| token.position)
+    }
+}
+
+/// The segments up to the first that only evaluation knows.
+fn known(steps: &[Step<'_>]) -> Vec<Segment> {
+    let known = steps.iter().map_while(|step| match step {
+        Step::Known(segment) => Some(segment.clone()),
+        Step::Dynamic(_) => None,
+    });
+    known.collect()
+}

@@ -1,0 +1,142 @@
+//! Evaluation: values in, a boolean or a sentence out.
+//!
+//! Responsible for: handing the interpreter what is read and no more, and its errors in words. Must never: panic, or
+//! begin what is too costly.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use kube_cel::cel::common::ast::IdedExpr;
+use kube_cel::cel::objects::{Key, Map};
+use kube_cel::cel::{Context, ExecutionError, Value as Cel};
+use serde_json::Value;
+
+use super::check::Shape;
+use super::{Activity, Reference, Scope, cost, functions};
+use crate::api::common::Object;
+
+/// Longest text of an error, in characters.
+const LONGEST: usize = 300;
+
+pub(super) fn evaluate(
+    program: &IdedExpr,
+    shape: &Shape,
+    references: &[Reference],
+    scope: &Scope<'_>,
+) -> Result<bool, String> {
+    let scope = &read(references, scope);
+    cost::check(program, shape, scope)?;
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut context: Context<'_> = functions::CONTEXT.new_inner_scope();
+        context.add_variable_from_value("input", object(scope.input));
+        let activities =
+            scope.activities.iter().map(|(id, activity)| (key(id), converted_activity(activity))).collect();
+        context.add_variable_from_value("activities", Cel::Map(Map { map: Arc::new(activities) }));
+        context.resolve(program)
+    }));
+    functions::forget_patterns();
+    match result {
+        Ok(Ok(Cel::Bool(result))) => Ok(result),
+        Ok(Ok(other)) => Err(format!("must be a boolean, is {}", other.type_of())),
+        Ok(Err(error)) => Err(cut(&worded(&error))),
+        // The interpreter has arithmetic that panics where it overflows.
+        Err(_) => Err("cannot be evaluated: an operation failed".to_owned()),
+    }
+}
+
+/// The part of a scope that is read.
+fn read<'a>(references: &[Reference], scope: &Scope<'a>) -> Scope<'a> {
+    let is_read = |wanted: &str, with_outputs: bool| {
+        references.iter().any(|reference| match reference {
+            Reference::Activity { id, outputs, .. } => id == wanted && (outputs.is_some() || !with_outputs),
+            Reference::Input { .. } => false,
+        })
+    };
+    let activities = scope.activities.iter().filter(|(id, _)| is_read(id, false));
+    let activities = activities.map(|(id, activity)| {
+        let outputs = activity.outputs.filter(|_| is_read(id, true));
+        (*id, Activity { outputs, ..*activity })
+    });
+    Scope { input: scope.input, activities: activities.collect() }
+}
+
+fn converted_activity(activity: &Activity<'_>) -> Cel {
+    let state = (key("state"), Cel::String(Arc::new(activity.state.to_owned())));
+    let outputs = activity.outputs.map(|outputs| (key("outputs"), object(outputs)));
+    Cel::Map(Map { map: Arc::new([state].into_iter().chain(outputs).collect()) })
+}
+
+fn key(text: &str) -> Key {
+    Key::String(Arc::new(text.to_owned()))
+}
+
+/// An object; null members count as absent.
+fn object(object: &Object) -> Cel {
+    let members = object.iter().filter(|(_, member)| !member.is_null());
+    let map: HashMap<Key, Cel> = members.map(|(name, member)| (key(name), converted(member))).collect();
+    Cel::Map(Map { map: Arc::new(map) })
+}
+
+fn converted(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(flag) => Cel::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Cel::Int(integer),
+            (None, Some(integer)) => Cel::UInt(integer),
+            (None, None) => Cel::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Cel::String(Arc::new(text.clone())),
+        Value::Array(elements) => Cel::List(Arc::new(elements.iter().map(converted).collect())),
+        Value::Object(members) => object(members),
+    }
+}
+
+fn worded(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => format!("no such key \"{key}\""),
+        ExecutionError::UndeclaredReference(name) => format!("unknown name \"{name}\""),
+        ExecutionError::InvalidArgumentCount { expected, actual } => {
+            format!("a function expects {expected} arguments and is given {actual}")
+        }
+        ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
+        ExecutionError::RemainderByZero(_) => "remainder of a division by zero".to_owned(),
+        ExecutionError::Overflow(operation, ..) => format!("overflow in {operation}"),
+        ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("the list has no element {index}"),
+        ExecutionError::IndexOutOfBounds(_) => "the list has no such element".to_owned(),
+        ExecutionError::FunctionError { function, message } => {
+            format!("{function}: {}", without_values(message))
+        }
+        ExecutionError::NoSuchOverload
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UnsupportedTargetType { .. }
+        | ExecutionError::NotSupportedAsMethod { .. }
+        | ExecutionError::UnsupportedKeyType(_)
+        | ExecutionError::ValuesNotComparable(..)
+        | ExecutionError::UnsupportedUnaryOperator(..)
+        | ExecutionError::UnsupportedBinaryOperator(..)
+        | ExecutionError::UnsupportedMapIndex(_)
+        | ExecutionError::UnsupportedListIndex(_)
+        | ExecutionError::UnsupportedIndex(..) => {
+            "an operator or function is applied to values of types that it is not for".to_owned()
+        }
+        other => without_values(&other.to_string()).to_owned(),
+    }
+}
+
+/// A message up to the first value that the interpreter shows in its own notation, and in no certain order.
+fn without_values(message: &str) -> &str {
+    let values =
+        ["Map(", "List(", "Opaque<", "Map {"].into_iter().filter_map(|value| message.find(value)).min();
+    message.get(..values.unwrap_or(message.len())).unwrap_or(message).trim_end()
+}
+
+/// A text as one short line.
+pub(super) fn cut(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST + 1).collect();
+    if line.chars().count() <= LONGEST {
+        return line;
+    }
+    line.chars().take(LONGEST).chain("…".chars()).collect()
+}

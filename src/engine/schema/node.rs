@@ -1,0 +1,217 @@
+//! Nodes: a schema as it was read, references resolved and shorthand spelled out.
+//!
+//! Responsible for: the one form that defaults, paths and comparisons look at, and its translation for the JSON Schema
+//! crate. Must never: hold a reference, or what was not checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Type {
+    Object,
+    Array,
+    String,
+    Integer,
+    Number,
+    Boolean,
+}
+
+impl Type {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Object, Self::Array, Self::String, Self::Integer, Self::Number, Self::Boolean];
+
+    /// The word of a schema for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::Array => "array",
+            Self::String => "string",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        }
+    }
+
+    /// The type of a value; null has none.
+    pub(super) fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => None,
+            Value::Bool(_) => Some(Self::Boolean),
+            Value::Number(number) if number.is_f64() => Some(Self::Number),
+            Value::Number(_) => Some(Self::Integer),
+            Value::String(_) => Some(Self::String),
+            Value::Array(_) => Some(Self::Array),
+            Value::Object(_) => Some(Self::Object),
+        }
+    }
+}
+
+/// What an object may have beside its properties.
+#[derive(Debug, Default)]
+pub(super) enum Additional {
+    /// Anything.
+    #[default]
+    Open,
+    /// Nothing.
+    Closed,
+    /// Values of a map.
+    Values(Box<Node>),
+}
+
+/// One schema, and those below it.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) type_: Option<Type>,
+    pub(super) int_or_string: bool,
+    pub(super) nullable: bool,
+    pub(super) properties: BTreeMap<String, Node>,
+    pub(super) additional: Additional,
+    pub(super) items: Option<Box<Node>>,
+    pub(super) required: Vec<String>,
+    /// The only values allowed.
+    pub(super) values: Option<Vec<Value>>,
+    pub(super) default: Option<Value>,
+    /// What is referred to beside the keywords of its own; both hold.
+    pub(super) target: Option<Box<Node>>,
+    pub(super) all_of: Vec<Node>,
+    pub(super) any_of: Vec<Node>,
+    pub(super) one_of: Vec<Node>,
+    pub(super) not: Option<Box<Node>>,
+    /// Keywords that only validation looks at, as the crate knows them.
+    pub(super) constraints: Map<String, Value>,
+}
+
+impl Node {
+    /// The types that a value may have; none when nothing is known.
+    pub(super) fn types(&self) -> Option<BTreeSet<Type>> {
+        if let Some(type_) = self.type_ {
+            return Some([type_].into());
+        }
+        if self.int_or_string {
+            return Some([Type::Integer, Type::String].into());
+        }
+        if let Some(values) = &self.values {
+            return Some(values.iter().filter_map(Type::of).collect());
+        }
+        self.target.as_ref().and_then(|target| target.types())
+    }
+
+    /// The only values allowed, as far as they are listed.
+    pub(super) fn listed(&self) -> Option<&[Value]> {
+        self.values.as_deref().or_else(|| self.target.as_ref().and_then(|target| target.listed()))
+    }
+
+    pub(super) fn has_default(&self) -> bool {
+        self.default.is_some() || self.target.as_ref().is_some_and(|target| target.has_default())
+    }
+
+    /// The default, of its own or of what it refers to.
+    pub(super) fn default_value(&self) -> Option<&Value> {
+        self.default.as_ref().or_else(|| self.target.as_ref().and_then(|target| target.default_value()))
+    }
+
+    /// A declared property.
+    pub(super) fn declared(&self, name: &str) -> Option<&Self> {
+        self.parts().find_map(|part| part.properties.get(name))
+    }
+
+    pub(super) fn property_names(&self) -> BTreeSet<&str> {
+        self.parts().flat_map(|part| part.properties.keys()).map(String::as_str).collect()
+    }
+
+    pub(super) fn required(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> =
+            self.parts().flat_map(|part| &part.required).map(String::as_str).collect();
+        names.into_iter()
+    }
+
+    /// Whether undeclared properties are refused.
+    pub(super) fn is_closed(&self) -> bool {
+        self.parts().any(|part| matches!(part.additional, Additional::Closed))
+    }
+
+    /// The schema of the elements of a list.
+    pub(super) fn elements(&self) -> Option<&Self> {
+        self.parts().find_map(|part| part.items.as_deref())
+    }
+
+    /// The schema of undeclared properties.
+    pub(super) fn undeclared(&self) -> Option<&Self> {
+        self.parts().find_map(|part| match &part.additional {
+            Additional::Values(values) => Some(&**values),
+            Additional::Open | Additional::Closed => None,
+        })
+    }
+
+    /// The schemas that hold together for certain: this one, what it refers to, and `allOf`.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Self> {
+        let mut parts = vec![self];
+        let mut next = 0;
+        while let Some(part) = parts.get(next).copied() {
+            parts.extend(part.target.as_deref());
+            parts.extend(&part.all_of);
+            next += 1;
+        }
+        parts.into_iter()
+    }
+
+    /// Whether alternatives leave open what a value looks like.
+    pub(super) fn has_alternatives(&self) -> bool {
+        self.parts().any(|part| !part.any_of.is_empty() || !part.one_of.is_empty())
+    }
+
+    /// This schema for the JSON Schema crate: draft 7 with the keywords of [`super::keywords`], without references.
+    pub(super) fn translated(&self) -> Value {
+        let mut schema = self.constraints.clone();
+        let types = match (self.type_, self.int_or_string) {
+            (Some(type_), _) => vec![type_],
+            (None, true) => vec![Type::Integer, Type::String],
+            (None, false) => Vec::new(),
+        };
+        match (types.as_slice(), self.nullable) {
+            ([], _) => {}
+            ([type_], false) => drop(schema.insert("type".to_owned(), json!(type_.word()))),
+            (types, nullable) => {
+                let words = types.iter().map(|type_| type_.word()).chain(nullable.then_some("null"));
+                schema.insert("type".to_owned(), words.map(Value::from).collect());
+            }
+        }
+        if !self.properties.is_empty() {
+            let properties = self.properties.iter().map(|(name, node)| (name.clone(), node.translated()));
+            schema.insert("properties".to_owned(), Value::Object(properties.collect()));
+        }
+        match &self.additional {
+            Additional::Open => {}
+            Additional::Closed => drop(schema.insert("additionalProperties".to_owned(), json!(false))),
+            Additional::Values(node) => {
+                schema.insert("additionalProperties".to_owned(), node.translated());
+            }
+        }
+        if let Some(items) = &self.items {
+            schema.insert("items".to_owned(), items.translated());
+        }
+        if !self.required.is_empty() {
+            schema.insert("required".to_owned(), json!(self.required));
+        }
+        if let Some(values) = &self.values {
+            let null = (self.nullable && !values.contains(&Value::Null)).then_some(Value::Null);
+            schema.insert("enum".to_owned(), values.iter().cloned().chain(null).collect());
+        }
+        let translated = |nodes: &[Self]| nodes.iter().map(Self::translated).collect::<Vec<_>>();
+        let mut all_of = translated(&self.all_of);
+        all_of.extend(self.target.as_ref().map(|target| target.translated()));
+        for (keyword, schemas) in
+            [("allOf", all_of), ("anyOf", translated(&self.any_of)), ("oneOf", translated(&self.one_of))]
+        {
+            if !schemas.is_empty() {
+                schema.insert(keyword.to_owned(), Value::Array(schemas));
+            }
+        }
+        if let Some(not) = &self.not {
+            schema.insert("not".to_owned(), not.translated());
+        }
+        Value::Object(schema)
+    }
+}

@@ -1,0 +1,200 @@
+//! A sandbox: the embedded API server, the Job controller's role, an operator and a scripted kubelet, in a time that
+//! stands still while nobody works. Hours pass in a moment.
+//!
+//! Responsible for: that a test about data needs no cluster. Must never: answer for a server; what one decides is asked
+//! of the real one.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{GroupVersionKind, NamespaceResourceScope};
+use kube::discovery::ApiResource;
+use kube::runtime::wait::await_condition;
+use kube::{Client, Resource};
+use orchestrator::api::{Orchestration, OrchestrationDefinition};
+use orchestrator::clock::Clock;
+use orchestrator::config::Settings;
+use orchestrator::embedded::job;
+use orchestrator::embedded::kinds::definition::Definition;
+use orchestrator::embedded::server::Server;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::in_process::PausedClock;
+use super::kubelet::{Act, Kubelet, Work};
+use super::told::{Told, says};
+
+/// The namespace of everything in it.
+const NAMESPACE: &str = "default";
+/// Longest that anything may take, in the time of the sandbox.
+const PATIENCE: Duration = Duration::from_secs(7 * 86_400);
+
+/// A running sandbox.
+pub struct Sandbox {
+    /// Of an administrator.
+    pub client: Client,
+    /// `verb plural name` of every write.
+    pub writes: Arc<Mutex<Vec<String>>>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    operator: Option<JoinSet<()>>,
+    stop: watch::Sender<bool>,
+    _kubelet: Kubelet,
+    _roles: JoinSet<()>,
+}
+
+impl Sandbox {
+    /// Starts one whose kubelet follows a script. The runtime's time must be paused.
+    pub fn start(script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_with(Settings::default(), script)
+    }
+
+    /// The same with other settings of the operator.
+    pub fn start_with(settings: Settings, script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let writes: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&writes);
+        let mut builder = Server::builder(Arc::clone(&clock)).observer(Box::new(move |write| {
+            let line = format!("{} {} {}", write.context.verb, write.kind.plural, write.key.name);
+            seen.lock().unwrap().push(line);
+        }));
+        for crd in orchestrator::api::crds() {
+            builder = builder.definition(Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap());
+        }
+        let client = builder.build().client();
+        let (stop, stopped) = watch::channel(false);
+        let mut roles = JoinSet::new();
+        roles.spawn(job::run(client.clone(), Arc::clone(&clock), job::Settings::default(), stopped));
+        let kubelet = Kubelet::start_on(client.clone(), NAMESPACE, script);
+        let mut sandbox =
+            Self { client, writes, clock, settings, operator: None, stop, _kubelet: kubelet, _roles: roles };
+        sandbox.start_operator();
+        sandbox
+    }
+
+    /// Starts an operator, in the place of the one that there is.
+    pub fn start_operator(&mut self) {
+        let mut operator = JoinSet::new();
+        operator.spawn(orchestrator::app::run(
+            self.client.clone(),
+            Arc::clone(&self.clock),
+            self.settings.clone(),
+            self.stop.subscribe(),
+        ));
+        self.operator = Some(operator);
+    }
+
+    /// All objects of one kind.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// Makes an object of any kind; the error is the server's message.
+    pub async fn create(&self, object: Value) -> Result<(), String> {
+        let (api_version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), NAMESPACE, &resource);
+        let object = serde_json::from_value(object).unwrap();
+        match api.create(&PostParams::default(), &object).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) => Err(status.message.clone()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Makes objects that the server takes.
+    pub async fn apply(&self, objects: impl IntoIterator<Item = Value>) {
+        for object in objects {
+            self.create(object.clone()).await.unwrap_or_else(|error| panic!("{error}: {object}"));
+        }
+    }
+
+    /// Changes the spec of an object.
+    pub async fn edit<K>(&self, name: &str, spec: Value)
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
+    {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.api::<K>().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Waits until an object is as it should be.
+    pub async fn until<K>(&self, name: &str, holds: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + DeserializeOwned
+            + Clone
+            + Debug
+            + Send
+            + 'static,
+    {
+        let found = await_condition(self.api::<K>(), name, |object: Option<&K>| object.is_some_and(&holds));
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => found.unwrap().unwrap(),
+            Err(_) => panic!("{name}: {:?}", self.api::<K>().get_opt(name).await),
+        }
+    }
+
+    /// What an object says in a condition, once it says so of its newest version.
+    pub async fn told<K>(&self, name: &str, type_: &str) -> String
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + DeserializeOwned
+            + Clone
+            + Debug
+            + Send
+            + Told
+            + 'static,
+    {
+        let found = self
+            .until::<K>(name, |object| {
+                object.observed_generation().is_some()
+                    && object.observed_generation() == object.meta().generation
+                    && !says(object, type_).is_empty()
+            })
+            .await;
+        says(&found, type_)
+    }
+
+    /// Waits until definitions are Ready.
+    pub async fn ready(&self, names: &[&str]) {
+        for name in names {
+            self.until::<OrchestrationDefinition>(name, |definition| {
+                definition.observed_generation() == definition.metadata.generation
+                    && says(definition, "Ready").starts_with("True ")
+            })
+            .await;
+        }
+    }
+
+    /// Waits until an Orchestration has finished.
+    pub async fn finished(&self, name: &str) -> Orchestration {
+        self.until(name, |run: &Orchestration| {
+            run.status.as_ref().is_some_and(|status| status.completion_time.is_some())
+        })
+        .await
+    }
+
+    /// The names of all objects of a kind.
+    pub async fn names<K>(&self) -> Vec<String>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
+    {
+        let found = self.api::<K>().list(&ListParams::default()).await.unwrap();
+        found.items.into_iter().filter_map(|object| object.meta().name.clone()).collect()
+    }
+
+    /// How many writes had this verb and resource.
+    pub fn count(&self, verb_and_plural: &str) -> usize {
+        let writes = self.writes.lock().unwrap();
+        writes.iter().filter(|line| line.starts_with(&format!("{verb_and_plural} "))).count()
+    }
+}
