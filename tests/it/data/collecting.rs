@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::kubelet::Act;
 use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::sandbox::Sandbox;
+use crate::support::told::says;
 
 /// How long what is unused is kept by default, and long enough for it to be found and deleted.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -141,21 +142,33 @@ async fn what_others_made_and_what_nobody_can_place_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_being_accepted_keeps_its_revision_however_eager_the_collection() {
-    // Everything unused goes within milliseconds, and every definition comes back as it was.
+    // Everything unused goes within milliseconds. Every definition comes back as it was, finds its old revision perhaps,
+    // and goes in the middle of an acceptance.
     let settings = Settings { revision_retention: Duration::from_millis(6), ..Settings::default() };
-    let sandbox = Sandbox::start_with(settings, |_| Act::outputs(&json!({})));
+    let slow = Duration::from_millis(40);
+    let sandbox = Sandbox::start_with(settings, slow, |_| Act::outputs(&json!({})));
     sandbox.apply([activity_definition("t")]).await;
-    let mut deleted = 0;
-    for round in 0..30 {
+    let mut accepted = 0;
+    for round in 0..60 {
         let name = format!("run-{round}");
-        sandbox.apply([definition("d", activities(1)), orchestration(&name, "d", json!({}))]).await;
-        let revision = sandbox.finished(&name).await.status.unwrap().revision.unwrap();
-        assert_eq!(revisions(&sandbox).await, [revision], "round {round}");
+        sandbox.apply([definition("d", activities(1))]).await;
+        sandbox.ready(&["d"]).await;
+        sandbox.apply([orchestration(&name, "d", json!({}))]).await;
+        tokio::time::sleep(Duration::from_millis(11 * round % 90)).await;
         sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
+        let told = sandbox
+            .until(&name, |run: &Orchestration| {
+                run.status.as_ref().is_some_and(|status| status.revision.is_some())
+                    || says(run, "Accepted").contains("DefinitionNotFound")
+            })
+            .await;
+        if let Some(revision) = told.status.unwrap().revision {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(revisions(&sandbox).await, [revision], "round {round}");
+            accepted += 1;
+        }
         sandbox.api::<Orchestration>().delete(&name, &DeleteParams::default()).await.unwrap();
-        // Now and then the next acceptance comes in the middle of it.
-        tokio::time::sleep(Duration::from_millis(round % 15)).await;
-        deleted = sandbox.count("delete controllerrevisions");
     }
-    assert!((5..30).contains(&deleted), "{deleted} of 30");
+    let deleted = sandbox.count("delete controllerrevisions");
+    assert!((10..60).contains(&accepted) && deleted > 5, "{accepted} accepted, {deleted} deleted");
 }
