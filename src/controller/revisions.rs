@@ -10,13 +10,14 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::{Api, PostParams};
+use kube::core::Status;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::context::ClientHandle;
 use super::definitions::Resolved;
 use super::error::Error;
 use crate::api::labels;
-use crate::client::bounded;
+use crate::client::{answer, bounded};
 use crate::engine::names::hash;
 use crate::engine::problem::{self, Problem};
 use crate::engine::revision::{Pinned, Revision};
@@ -70,20 +71,37 @@ impl Revisions {
         definition: &str,
         resolved: Resolved,
     ) -> Result<Stored, Error> {
-        let read = |source| Error::Read { what: "the ControllerRevision", source };
         let name = &resolved.pinned.name;
-        if let Some(stored) = bounded(self.api(namespace).get_opt(name)).await.map_err(read)? {
-            if !holds(&stored, definition, name) {
-                return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
-            }
-        } else {
-            let parameters =
-                PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
-            bounded(self.api(namespace).create(&parameters, &object(namespace, definition, &resolved)))
-                .await
-                .map_err(|source| Error::Write { what: "the ControllerRevision", source })?;
+        let mut stored = self.read(namespace, name).await?;
+        if stored.is_none() {
+            stored = self.create(namespace, &object(namespace, definition, &resolved)).await?;
+        }
+        if stored.is_some_and(|stored| !holds(&stored, definition, name)) {
+            return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
         }
         Ok(Ok(self.keep(namespace, resolved.pinned)))
+    }
+
+    async fn read(&self, namespace: &str, name: &str) -> Result<Option<ControllerRevision>, Error> {
+        let found = bounded(self.api(namespace).get_opt(name)).await;
+        found.map_err(|source| Error::Read { what: "the ControllerRevision", source })
+    }
+
+    /// Makes a revision, or finds the one that another run of the same definition made in the same moment.
+    async fn create(
+        &self,
+        namespace: &str,
+        revision: &ControllerRevision,
+    ) -> Result<Option<ControllerRevision>, Error> {
+        let parameters =
+            PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
+        match bounded(self.api(namespace).create(&parameters, revision)).await {
+            Ok(created) => Ok(Some(created)),
+            Err(error) if answer(&error).is_some_and(Status::is_already_exists) => {
+                self.read(namespace, revision.metadata.name.as_deref().unwrap_or_default()).await
+            }
+            Err(source) => Err(Error::Write { what: "the ControllerRevision", source }),
+        }
     }
 
     /// A stored revision of a definition.
@@ -91,10 +109,7 @@ impl Revisions {
         if let Some(pinned) = self.cached(namespace, name) {
             return Ok(Ok(pinned));
         }
-        let stored = bounded(self.api(namespace).get_opt(name))
-            .await
-            .map_err(|source| Error::Read { what: "the ControllerRevision", source })?;
-        let Some(stored) = stored else {
+        let Some(stored) = self.read(namespace, name).await? else {
             return Ok(Err(format!("the ControllerRevision \"{name}\" that it runs from is gone")));
         };
         if !holds(&stored, definition, name) {

@@ -3,7 +3,10 @@
 //! Responsible for: the few values that invariants are about. Must never: judge them.
 
 use orchestrator::api::orchestration::ActivityState;
+use orchestrator::embedded::store::{Key, Store};
 use serde_json::{Value, json};
+
+use super::scenario::RUN;
 
 /// A text in an object.
 pub fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
@@ -36,4 +39,14 @@ pub fn without_suspension(job: &Value) -> Value {
         job["metadata"]["annotations"],
         job["metadata"]["ownerReferences"]
     ])
+}
+
+/// Whether the run says that it runs from a revision, or ran.
+pub fn is_in_use(store: &Store, revision: &Key) -> bool {
+    let place = Key {
+        storage: "orchestrator.dev/orchestrations".to_owned(),
+        namespace: revision.namespace.clone(),
+        name: RUN.to_owned(),
+    };
+    store.get(&place).is_some_and(|run| text(&run.value, "/status/revision") == Some(&revision.name))
 }

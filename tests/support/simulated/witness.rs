@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::nodes::{News, has};
-use super::reading::{controller, recorded, text, without_suspension};
+use super::reading::{controller, is_in_use, recorded, text, without_suspension};
 use super::scenario::Scenario;
 
 /// Who sends what an operator sends, and what arrives after it has given up waiting. Of the latter nobody can say any
@@ -86,7 +86,8 @@ impl Book {
     fn see(&mut self, write: &Write<'_>) {
         let is_ours = write.context.user_agent == OPERATOR;
         let storage = write.kind.storage.as_str();
-        if is_ours && storage != "/events" {
+        let is_collected = storage == "apps/controllerrevisions" && write.new.is_none();
+        if is_ours && storage != "/events" && !is_collected {
             self.writes += 1;
         }
         match storage {
@@ -100,6 +101,9 @@ impl Book {
                 self.finished.notify_waiters();
             }
             "apps/controllerrevisions" => {
+                if is_ours && is_collected && is_in_use(write.store, &write.key) {
+                    self.broken(12, format!("the revision {} of a run was collected", write.key.name));
+                }
                 if let (Some(old), Some(new)) = (write.old, write.new)
                     && old["data"] != new["data"]
                 {
