@@ -74,12 +74,12 @@ async fn a_revision_stays_as_long_as_an_orchestration_refers_to_it_and_goes_late
     tokio::time::sleep(KEPT - Duration::from_secs(700)).await;
     assert_eq!(revisions(&sandbox).await, sorted(vec![old, new.clone()]), "not at once");
     tokio::time::sleep(LONG).await;
-    assert_eq!(revisions(&sandbox).await, [new.clone()]);
+    assert_eq!(revisions(&sandbox).await, [new.as_str()]);
 
     // The one that the next run will have stays, whether or not anything refers to it.
     sandbox.api::<Orchestration>().delete("new", &DeleteParams::default()).await.unwrap();
     tokio::time::sleep(LONG).await;
-    assert_eq!(revisions(&sandbox).await, [new.clone()]);
+    assert_eq!(revisions(&sandbox).await, [new.as_str()]);
     assert_eq!(run(&sandbox, "another").await, new);
     assert_eq!(sandbox.count("create controllerrevisions"), 2);
 }
@@ -112,7 +112,7 @@ async fn a_definition_that_comes_back_as_it_was_finds_its_revision_or_makes_it_a
         sandbox.apply([definition("d", activities(1))]).await;
         sandbox.ready(&["d"]).await;
         assert_eq!(run(&sandbox, again).await, first, "{again}");
-        assert_eq!(revisions(&sandbox).await, [first.clone()], "{again}");
+        assert_eq!(revisions(&sandbox).await, [first.as_str()], "{again}");
     }
 }
 
