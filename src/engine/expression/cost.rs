@@ -41,9 +41,9 @@ pub(super) fn check(program: &IdedExpr, shape: &Shape, scope: &Scope<'_>) -> Res
     let loops = u32::try_from(shape.nesting).unwrap_or(u32::MAX);
     let visits = largest.max(1).saturating_pow(loops).saturating_mul(count(shape.nodes));
     if visits > MAX_VISITS {
+        let nodes = shape.nodes;
         return Err(format!(
-            "too costly: {loops} loops over up to {largest} elements with {} nodes are {visits} visits, at most {MAX_VISITS} are allowed",
-            shape.nodes
+            "too costly: up to {largest} elements, loops {loops} deep and {nodes} nodes are {visits} visits, at most {MAX_VISITS} are allowed"
         ));
     }
     let mut estimate = Estimate { scope, variables: Vec::new(), once: 0 };

@@ -374,6 +374,23 @@ fn references_lead_inside_the_schema_only() {
 }
 
 #[test]
+fn no_reference_is_followed_out_of_the_schema() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/schema.json", listener.local_addr().unwrap());
+    let schemas = [
+        json!({"$ref": url}),
+        json!({"$id": url, "properties": {"a": {"$ref": "schema.json#/b"}}}),
+        json!({"$schema": url, "id": url, "type": "object"}),
+        json!({"$ref": "#/definitions/a", "definitions": {"a": {"$ref": url}}}),
+    ];
+    let refused =
+        schemas.iter().filter(|schema| mistakes(schema).iter().any(|it| it.contains("RemoteRefForbidden")));
+    assert_eq!(refused.count(), 3);
+    assert_eq!(listener.accept().map_err(|error| error.kind()).err(), Some(std::io::ErrorKind::WouldBlock));
+}
+
+#[test]
 fn a_reference_may_say_more_beside() {
     let schema = compiled(&json!({"openAPIV3Schema": {
         "$defs": {"name": {"type": "string", "minLength": 2}, "o": {"properties": {"x": {"type": "integer", "default": 1}}}},
