@@ -3,6 +3,10 @@
 //! Responsible for: being the only reader of the environment besides the client's own. Must never: hold defaults that
 //! the command line does not show.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use crate::engine::lease::Terms;
+
 /// Which namespaces the operator works in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -24,11 +28,32 @@ pub struct Settings {
     pub concurrency: u16,
     /// Name of this process in Events: the pod's name where there is one.
     pub instance: Option<String>,
+    /// The election that decides whether this replica works. Default: it works.
+    pub election: Option<Election>,
+}
+
+/// What the replicas of one operator share, and what tells them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election {
+    /// Namespace of the Lease. Default: the client's own, which is the pod's where there is one.
+    pub namespace: Option<String>,
+    /// Name of the Lease.
+    pub name: String,
+    /// Name of this process in the Lease; no other process may ever have it.
+    pub identity: String,
+    /// How long things take.
+    pub terms: Terms,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scope: Scope::Cluster, allow_host_access: false, concurrency: 16, instance: None }
+        Self {
+            scope: Scope::Cluster,
+            allow_host_access: false,
+            concurrency: 16,
+            instance: None,
+            election: None,
+        }
     }
 }
 
@@ -37,4 +62,11 @@ impl Default for Settings {
 #[allow(clippy::disallowed_methods)] // this is the place
 pub fn instance() -> Option<String> {
     std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty())
+}
+
+/// A name for this process that no other has, also not the next one in the same pod.
+#[must_use]
+pub fn identity() -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{}_{random:016x}", instance().as_deref().unwrap_or("orchestrator"))
 }

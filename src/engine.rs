@@ -8,6 +8,7 @@ pub mod condition;
 pub mod definition;
 pub mod effect;
 pub mod graph;
+pub mod lease;
 pub mod names;
 pub mod observe;
 pub mod path;

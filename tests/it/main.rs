@@ -25,6 +25,7 @@ mod counts;
 mod definitions;
 mod embedded_server;
 mod job_role;
+mod leader;
 mod outcomes;
 mod rbac;
 mod refusals;
