@@ -15,6 +15,7 @@ pub mod path;
 pub mod plan;
 pub mod problem;
 pub mod revision;
+pub mod schedule;
 pub mod state;
 pub mod status;
 pub mod unpinned;

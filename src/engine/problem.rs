@@ -11,6 +11,8 @@ pub enum ProblemCode {
     ActivityDefinitionNotFound,
     /// The ActivityDefinition is not Ready.
     ActivityNotReady,
+    /// A time zone that may mean two things.
+    AmbiguousTimeZone,
     /// Activities wait for each other.
     CycleDetected,
     /// Two entries that must differ are equal.
@@ -23,22 +25,32 @@ pub enum ProblemCode {
     InvalidJobTemplate,
     /// A source path cannot be read, or is missing.
     InvalidPath,
+    /// A schedule cannot be read.
+    InvalidSchedule,
     /// More or longer than allowed.
     LimitExceeded,
     /// The work is for agents, and there is no way to them.
     NoMessageBus,
+    /// A schedule that is never due.
+    NeverFires,
     /// The activity read is not an ancestor of the reader.
     NotAnAncestor,
     /// The name has a meaning of its own.
     ReservedName,
     /// An activity depends on itself.
     SelfDependency,
+    /// A deadline that the controller itself may miss.
+    ShortDeadline,
     /// A value has the wrong JSON type.
     TypeMismatch,
     /// The dependency does not exist.
     UnknownDependency,
     /// A source names nothing that exists.
     UnknownReference,
+    /// Not a name of the IANA time zone database.
+    UnknownTimeZone,
+    /// A form of schedule that others have, and we have not.
+    UnsupportedSchedule,
     /// Two inputs would share one variable.
     VariableCollision,
 }
