@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -11,6 +12,7 @@ use crate::telemetry::LogFormat;
 
 pub mod controller;
 pub mod crds;
+mod duration;
 pub mod run;
 
 /// Runs orchestrations: DAGs of activities on Kubernetes.
@@ -56,12 +58,38 @@ pub struct ControllerArguments {
     /// Delete pinned definitions (ControllerRevisions) that nothing has referred to for so many seconds, 60 to 31536000.
     #[arg(long, env = "ORCHESTRATOR_REVISION_RETENTION_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=31_536_000))]
     pub revision_retention_seconds: u32,
+    #[command(flatten)]
+    #[allow(missing_docs)] // clap would show it instead of what the subcommand does
+    pub election: ElectionArguments,
     /// What to log: a level, or directives such as info,kube=debug.
     #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
     /// Form of the log lines.
     #[arg(long, env = "ORCHESTRATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// Flags of the election.
+#[derive(Debug, clap::Args)]
+pub struct ElectionArguments {
+    /// Work only while holding a Lease, so that of several replicas one works and the others wait for its end.
+    #[arg(long, env = "ORCHESTRATOR_LEADER_ELECT")]
+    pub leader_elect: bool,
+    /// Namespace of the Lease. Default: the pod's own, or that of the kubeconfig.
+    #[arg(long, env = "ORCHESTRATOR_LEADER_ELECT_NAMESPACE")]
+    pub leader_elect_namespace: Option<String>,
+    /// Name of the Lease. Operators that work in different namespaces need different ones.
+    #[arg(long, env = "ORCHESTRATOR_LEADER_ELECT_NAME", default_value = "orchestrator")]
+    pub leader_elect_name: String,
+    /// How long the others wait before they take over from a leader that is not heard of: whole seconds.
+    #[arg(long, env = "ORCHESTRATOR_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = duration::parse)]
+    pub leader_elect_lease_duration: Duration,
+    /// How long a leader that cannot renew the Lease goes on; shorter than the lease duration.
+    #[arg(long, env = "ORCHESTRATOR_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = duration::parse)]
+    pub leader_elect_renew_deadline: Duration,
+    /// Time between two renewals; 1.2 times of it must be shorter than the renew deadline.
+    #[arg(long, env = "ORCHESTRATOR_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = duration::parse)]
+    pub leader_elect_retry_period: Duration,
 }
 
 /// Runs what the command line says.

@@ -3,7 +3,10 @@
 //! Responsible for: being the only reader of the environment besides the client's own. Must never: hold defaults that
 //! the command line does not show.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
+
+use crate::engine::lease::Terms;
 
 /// Which namespaces the operator works in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Settings {
     /// A mistake made on purpose, by which the tests prove that they would find it.
     #[doc(hidden)]
     pub flaw: Option<Flaw>,
+    /// The election that decides whether this replica works. Default: it works.
+    pub election: Option<Election>,
 }
 
 /// A mistake made on purpose. No command line leads to one.
@@ -45,6 +50,19 @@ pub enum Flaw {
     SkipsFreshnessCheck,
 }
 
+/// What the replicas of one operator share, and what tells them apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election {
+    /// Namespace of the Lease. Default: the client's own, which is the pod's where there is one.
+    pub namespace: Option<String>,
+    /// Name of the Lease.
+    pub name: String,
+    /// Name of this process in the Lease; no other process may ever have it.
+    pub identity: String,
+    /// How long things take.
+    pub terms: Terms,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -53,6 +71,7 @@ impl Default for Settings {
             concurrency: 16,
             revision_retention: Duration::from_secs(3600),
             instance: None,
+            election: None,
             flaw: None,
         }
     }
@@ -63,4 +82,11 @@ impl Default for Settings {
 #[allow(clippy::disallowed_methods)] // this is the place
 pub fn instance() -> Option<String> {
     std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty())
+}
+
+/// A name for this process that no other has, also not the next one in the same pod.
+#[must_use]
+pub fn identity() -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{}_{random:016x}", instance().as_deref().unwrap_or("orchestrator"))
 }

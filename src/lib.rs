@@ -19,6 +19,7 @@
 //! | [`provider`] | who does the work, in the engine's words: Jobs and their pods |
 //! | [`controller`] | the six steps around the engine, one file per kind |
 //! | [`embedded`] | Kubernetes without a cluster: the API server, the Job controller and the kubelet, in this process |
+//! | [`leader`] | of several replicas, one works |
 //! | [`manifest`] | files of documents, as people keep them |
 //! | [`client`] | how we talk to the API server |
 //! | [`app`], [`cli`], [`config`], [`clock`], [`telemetry`], [`shutdown`] | the process |
@@ -46,6 +47,7 @@ pub mod config;
 pub mod controller;
 pub mod embedded;
 pub mod engine;
+pub mod leader;
 pub mod manifest;
 pub mod provider;
 pub mod shutdown;

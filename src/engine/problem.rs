@@ -13,6 +13,8 @@ pub enum ProblemCode {
     ActivityNotReady,
     /// An activity has the name of a property of the input.
     AmbiguousReference,
+    /// A time zone that may mean two things.
+    AmbiguousTimeZone,
     /// Activities wait for each other.
     CycleDetected,
     /// Two entries that must differ are equal.
@@ -29,18 +31,24 @@ pub enum ProblemCode {
     InvalidPath,
     /// A schema cannot be read, or says what cannot be.
     InvalidSchema,
+    /// A schedule cannot be read.
+    InvalidSchedule,
     /// More or longer than allowed.
     LimitExceeded,
     /// Nothing feeds a required input.
     MissingSource,
     /// The work is for agents, and there is no way to them.
     NoMessageBus,
+    /// A schedule that is never due.
+    NeverFires,
     /// The activity read is not an ancestor of the reader.
     NotAnAncestor,
     /// The name has a meaning of its own.
     ReservedName,
     /// An activity depends on itself.
     SelfDependency,
+    /// A deadline that the controller itself may miss.
+    ShortDeadline,
     /// A required input comes from an activity that may be skipped.
     SkippedReference,
     /// A value has the wrong JSON type, or another type than its receiver wants.
@@ -49,6 +57,10 @@ pub enum ProblemCode {
     UnknownDependency,
     /// A source names nothing that exists.
     UnknownReference,
+    /// Not a name of the IANA time zone database.
+    UnknownTimeZone,
+    /// A form of schedule that others have, and we have not.
+    UnsupportedSchedule,
     /// Two inputs would share one variable.
     VariableCollision,
 }

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Client;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use kube::client::ClientBuilder;
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
 use orchestrator::clock::SystemClock;
-use orchestrator::config::Settings;
+use orchestrator::config::{Election, Settings};
 use orchestrator::controller::context::ClientHandle;
 use orchestrator::controller::report::Reporter;
+use orchestrator::engine::lease::Terms;
 use serde_json::json;
 
 use crate::support::cluster::TestNamespace;
@@ -108,6 +110,29 @@ async fn collected() -> BTreeSet<String> {
     used(&operator.requests)
 }
 
+/// An operator that is elected, and gives its Lease back.
+async fn elected() -> BTreeSet<String> {
+    let namespace = TestNamespace::new().await;
+    let leases: Api<Lease> = Api::namespaced(namespace.client.clone(), "orchestrator-system");
+    let election = Election {
+        namespace: Some("orchestrator-system".to_owned()),
+        name: namespace.name.clone(),
+        identity: "the only one".to_owned(),
+        terms: Terms::default(),
+    };
+    let operator = Operator::start_with(&namespace, |settings| settings.election = Some(election)).await;
+    namespace.create(activity_definition("step")).await;
+    namespace.activity_ready("step", "True").await;
+    let held = leases.get(&namespace.name).await.unwrap().spec.unwrap();
+    assert_eq!(held.holder_identity.as_deref(), Some("the only one"));
+    let requests = operator.requests.clone();
+    operator.stop().await;
+    let released = leases.get(&namespace.name).await.unwrap().spec.unwrap();
+    assert_eq!(released.holder_identity.as_deref(), Some(""));
+    leases.delete(&namespace.name, &DeleteParams::default()).await.unwrap();
+    used(&requests)
+}
+
 /// The same Event twice is one Event with a count.
 async fn repeated() -> BTreeSet<String> {
     let namespace = TestNamespace::new().await;
@@ -125,9 +150,10 @@ async fn repeated() -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_right_of_the_cluster_role_is_used() {
-    let all = tokio::join!(restarted(), vanished(), explained_and_stopped(), collected(), repeated());
-    let used: BTreeSet<String> = [all.0, all.1, all.2, all.3, all.4].into_iter().flatten().collect();
+async fn every_right_of_the_roles_is_used() {
+    let all =
+        tokio::join!(restarted(), vanished(), explained_and_stopped(), collected(), repeated(), elected());
+    let used: BTreeSet<String> = [all.0, all.1, all.2, all.3, all.4, all.5].into_iter().flatten().collect();
     let granted = granted();
     let unused: Vec<&String> = granted.difference(&used).collect();
     let missing: Vec<&String> = used.difference(&granted).collect();

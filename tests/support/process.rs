@@ -24,6 +24,11 @@ pub struct OperatorProcess {
 impl OperatorProcess {
     /// Starts one that works in a test's namespace.
     pub async fn start(namespace: &TestNamespace) -> Self {
+        Self::start_with(namespace, "", &[]).await
+    }
+
+    /// Starts one on a machine of this name, with more flags.
+    pub async fn start_with(namespace: &TestNamespace, machine: &str, flags: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("operator-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -33,6 +38,8 @@ impl OperatorProcess {
         let log = File::create(directory.join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
             .args(["controller", "--namespace", &namespace.name])
+            .args(flags)
+            .env("HOSTNAME", machine)
             .env("KUBECONFIG", directory.join("kubeconfig"))
             .env_remove("ORCHESTRATOR_LOG_LEVEL")
             .stdin(Stdio::null())
@@ -56,9 +63,28 @@ impl OperatorProcess {
 
     /// SIGTERM. The result is how it ended.
     pub async fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().expect("it still runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        self.signal("-TERM").await;
+        self.ended().await
+    }
+
+    /// SIGSTOP: it stands still, and does not know that it does.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    /// Waits until it has ended by itself. The result is how.
+    pub async fn ended(&mut self) -> ExitStatus {
         self.child.wait().await.unwrap()
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().expect("it still runs").to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
     }
 
     /// A figure in KiB of /proc/PID/status, such as `VmRSS`.

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::rbac::v1::{ClusterRole, Role};
+use serde::de::DeserializeOwned;
 
 use super::recording::{Recorded, Recording};
 
@@ -48,12 +49,12 @@ pub fn used(requests: &Recording) -> BTreeSet<String> {
     requests.all().iter().flat_map(needed).collect()
 }
 
-/// What the operator's ClusterRole grants.
+/// What the operator's roles grant. Where each of them counts, the server knows.
 pub fn granted() -> BTreeSet<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rbac/cluster_role.yaml");
-    let role: ClusterRole = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let everywhere = read::<ClusterRole>("cluster_role.yaml").rules;
+    let in_own_namespace = read::<Role>("role.yaml").rules;
     let mut rights = BTreeSet::new();
-    for rule in role.rules.iter().flatten() {
+    for rule in everywhere.into_iter().chain(in_own_namespace).flatten() {
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
                 rights.extend(rule.verbs.iter().map(|verb| format!("{group}/{resource} {verb}")));
@@ -61,6 +62,11 @@ pub fn granted() -> BTreeSet<String> {
         }
     }
     rights
+}
+
+fn read<T: DeserializeOwned>(file: &str) -> T {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rbac").join(file);
+    serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 /// Fails if a request needed what `config/rbac` does not grant, or touched a secret.

@@ -1,7 +1,9 @@
 //! `config/rbac`: the operator may do what it does, and nothing more.
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
 use serde_json::Value;
 
 use super::{documents, names, path, typed};
@@ -43,15 +45,23 @@ const RIGHTS: &[&str] = &[
     "orchestrator.dev/orchestrations/status patch",
 ];
 
+/// The same in the operator's own namespace alone.
+const OWN_RIGHTS: &[&str] = &[
+    // The election among its replicas.
+    "coordination.k8s.io/leases create",
+    "coordination.k8s.io/leases get",
+    "coordination.k8s.io/leases update",
+];
+
 fn only<T: serde::de::DeserializeOwned + serde::Serialize>(file: &str) -> T {
     let documents = documents(&path("config/rbac").join(file));
     assert_eq!(documents.len(), 1, "{file}");
     typed(&documents[0])
 }
 
-fn rights(role: &ClusterRole) -> Vec<String> {
+fn rights(rules: Option<Vec<PolicyRule>>) -> Vec<String> {
     let mut rights = Vec::new();
-    for rule in role.rules.iter().flatten() {
+    for rule in rules.iter().flatten() {
         assert!(rule.non_resource_urls.is_none() && rule.resource_names.is_none(), "{rule:?}");
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
@@ -67,12 +77,16 @@ fn rights(role: &ClusterRole) -> Vec<String> {
 fn the_operator_has_these_rights_and_no_others() {
     let role: ClusterRole = only("cluster_role.yaml");
     assert!(role.aggregation_rule.is_none());
-    assert_eq!(rights(&role), RIGHTS);
+    assert_eq!(rights(role.rules), RIGHTS);
+    let own: Role = only("role.yaml");
+    assert_eq!(own.metadata.namespace.as_deref(), Some("orchestrator-system"));
+    assert_eq!(rights(own.rules), OWN_RIGHTS);
 }
 
 #[test]
 fn no_right_is_a_wildcard_or_reaches_secrets() {
-    for right in rights(&only("cluster_role.yaml")) {
+    let own = rights(only::<Role>("role.yaml").rules);
+    for right in rights(only::<ClusterRole>("cluster_role.yaml").rules).into_iter().chain(own) {
         assert!(!right.contains('*'), "{right}");
         for resource in ["/secrets", "/pods/exec", "/pods/ephemeralcontainers", "/serviceaccounts", "/nodes"]
         {
@@ -85,20 +99,27 @@ fn no_right_is_a_wildcard_or_reaches_secrets() {
 }
 
 #[test]
-fn the_role_is_bound_to_the_operator_alone() {
+fn the_roles_are_bound_to_the_operator_alone() {
     let role: ClusterRole = only("cluster_role.yaml");
     let binding: ClusterRoleBinding = only("cluster_role_binding.yaml");
+    binds("ClusterRole", role.metadata.name, &binding.role_ref, &binding.subjects.unwrap());
+    let role: Role = only("role.yaml");
+    let binding: RoleBinding = only("role_binding.yaml");
+    assert_eq!(binding.metadata.namespace, role.metadata.namespace);
+    binds("Role", role.metadata.name, &binding.role_ref, &binding.subjects.unwrap());
+}
+
+fn binds(kind: &str, role: Option<String>, reference: &RoleRef, subjects: &[Subject]) {
     let account: ServiceAccount = only("service_account.yaml");
     let namespace: Namespace = only("namespace.yaml");
     assert_eq!(namespace.metadata.name.as_deref(), Some("orchestrator-system"));
     assert_eq!(account.metadata.namespace, namespace.metadata.name);
     assert_eq!(
-        binding.role_ref.api_group.as_deref().unwrap_or("rbac.authorization.k8s.io"),
+        reference.api_group.as_deref().unwrap_or("rbac.authorization.k8s.io"),
         "rbac.authorization.k8s.io"
     );
-    assert_eq!(binding.role_ref.kind, "ClusterRole");
-    assert_eq!(Some(binding.role_ref.name), role.metadata.name);
-    let subjects = binding.subjects.unwrap();
+    assert_eq!(reference.kind, kind);
+    assert_eq!(Some(&reference.name), role.as_ref());
     assert_eq!(subjects.len(), 1);
     assert_eq!(subjects[0].kind, "ServiceAccount");
     assert_eq!(Some(&subjects[0].name), account.metadata.name.as_ref());
