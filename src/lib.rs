@@ -20,6 +20,7 @@
 //! | [`controller`] | the six steps around the engine, one file per kind |
 //! | [`embedded`] | Kubernetes without a cluster: the API server, the Job controller and the kubelet, in this process |
 //! | [`manifest`] | files of documents, as people keep them |
+//! | [`lint`] | everything that is wrong with documents, told without a cluster |
 //! | [`client`] | how we talk to the API server |
 //! | [`app`], [`cli`], [`config`], [`clock`], [`telemetry`], [`shutdown`] | the process |
 //!
@@ -46,6 +47,7 @@ pub mod config;
 pub mod controller;
 pub mod embedded;
 pub mod engine;
+pub mod lint;
 pub mod manifest;
 pub mod provider;
 pub mod shutdown;
