@@ -26,6 +26,7 @@ mod data;
 mod definitions;
 mod embedded_server;
 mod job_role;
+mod lint_command;
 mod outcomes;
 mod rbac;
 mod refusals;

@@ -10,6 +10,7 @@ use crate::support::cluster::PATIENCE;
 
 mod activities;
 mod results;
+mod samples;
 mod signals;
 mod terminal;
 
