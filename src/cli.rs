@@ -13,6 +13,8 @@ use crate::telemetry::LogFormat;
 pub mod controller;
 pub mod crds;
 mod duration;
+pub mod graph;
+pub mod lint;
 pub mod run;
 
 /// Runs orchestrations: DAGs of activities on Kubernetes.
@@ -35,6 +37,13 @@ pub enum Command {
     /// succeeded, 1: one did not, 2: something in the files is wrong and nothing was run, 3: time was up, 130: Ctrl-C.
     /// At the end nothing that was started is left; Ctrl-C once more kills what still ends.
     Run(run::RunArguments),
+    /// Tell everything that is wrong with files, with no cluster: in the words of the controllers, with file and line.
+    ///
+    /// Documents of other kinds are skipped. Exit code 0: nothing is wrong, 1: there are problems, 2: a file cannot be
+    /// read.
+    Lint(lint::LintArguments),
+    /// Draw the activities of OrchestrationDefinitions: tiers, and what depends on what.
+    Graph(graph::GraphArguments),
     /// Write the CustomResourceDefinitions, one file per kind.
     Crds {
         /// Directory to write into.
@@ -97,6 +106,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Controller(arguments) => controller::run(arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Lint(arguments) => lint::run(&arguments),
+        Command::Graph(arguments) => graph::run(&arguments),
         Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -29,6 +29,7 @@
 //! thread; time comes from a clock and randomness from a seed, so that a simulation can be replayed. The standalone
 //! server and the durable store of a later issue take the place of `server.rs`'s caller and of `store.rs`.
 
+pub mod examine;
 pub mod field;
 pub mod gc;
 pub mod job;

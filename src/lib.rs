@@ -21,6 +21,7 @@
 //! | [`embedded`] | Kubernetes without a cluster: the API server, the Job controller and the kubelet, in this process |
 //! | [`leader`] | of several replicas, one works |
 //! | [`manifest`] | files of documents, as people keep them |
+//! | [`lint`] | everything that is wrong with documents, told without a cluster |
 //! | [`client`] | how we talk to the API server |
 //! | [`app`], [`cli`], [`config`], [`clock`], [`telemetry`], [`shutdown`] | the process |
 //!
@@ -48,6 +49,7 @@ pub mod controller;
 pub mod embedded;
 pub mod engine;
 pub mod leader;
+pub mod lint;
 pub mod manifest;
 pub mod provider;
 pub mod shutdown;

@@ -12,10 +12,19 @@ use serde_json::Value;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
+mod lines;
+
+pub use lines::Lines;
+
 /// Largest file that is read, in bytes: more than any object that an API server takes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Endings of the files that are read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+/// What is said of a text that is no YAML, and has what no YAML but many a template has.
+const TEMPLATE_HINT: &str =
+    " (this looks like a template: render it first, as `helm template` does, and hand on the result as -)";
 
 /// Where a document stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,48 +79,113 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Reads all documents of files and directories. Directories are read in the order of names, without descending; what
-/// is named twice is read once.
+/// One part of a file: what stands between two lines that separate documents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is: anything.
+    pub value: Value,
+    /// It as it was written.
+    text: String,
+}
+
+impl Part {
+    /// The lines of its fields, counted in the file.
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        Lines::read(&self.text, self.place.line)
+    }
+}
+
+/// How far the reading of a directory goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Its own files.
+    Files,
+    /// The files of the directories in it as well, but for hidden ones.
+    Tree,
+}
+
+/// Reads all documents of files and directories, or every mistake. Directories are read in the order of names, without
+/// descending; what is named twice is read once.
 pub fn load(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Mistake>> {
     let mut documents = Vec::new();
     let mut mistakes = Vec::new();
+    for part in read(paths, Extent::Files) {
+        match part.and_then(identify) {
+            Ok(None) => {}
+            Ok(Some(document)) => documents.push(document),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+/// Reads all parts of files and directories in the order of names, and tells what cannot be read. The path `-` is
+/// standard input.
+pub fn read(paths: &[PathBuf], extent: Extent) -> Vec<Result<Part, Mistake>> {
+    let mut parts = Vec::new();
     let mut seen = BTreeSet::new();
     for path in paths {
-        match files(path) {
+        if path.as_os_str() == STANDARD_INPUT {
+            let file = Path::new("<stdin>");
+            match text(std::io::stdin()) {
+                Ok(text) => parse(file, &text, &mut parts),
+                Err(message) => parts.push(Err(whole(file, message))),
+            }
+            continue;
+        }
+        match files(path, extent) {
             Ok(files) => {
                 for file in files {
                     if file.canonicalize().is_ok_and(|canonical| !seen.insert(canonical)) {
                         continue;
                     }
-                    match read(&file) {
-                        Ok(text) => parse(&file, &text, &mut documents, &mut mistakes),
-                        Err(message) => mistakes.push(whole(&file, message)),
+                    let opened =
+                        std::fs::File::open(&file).map_err(|error| format!("cannot be read: {error}"));
+                    match opened.and_then(text) {
+                        Ok(text) => parse(&file, &text, &mut parts),
+                        Err(message) => parts.push(Err(whole(&file, message))),
                     }
                 }
             }
-            Err(message) => mistakes.push(whole(path, message)),
+            Err(message) => parts.push(Err(whole(path, message))),
         }
     }
-    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+    parts
 }
 
 fn whole(file: &Path, message: String) -> Mistake {
     Mistake { place: Place { file: file.to_owned(), document: 0, line: 0 }, message }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
+fn files(path: &Path, extent: Extent) -> Result<Vec<PathBuf>, String> {
     let metadata = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     if !metadata.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path).map_err(|error| format!("cannot be read: {error}"))?;
-    // What cannot be looked at, such as a link to nowhere, is told when it is read.
-    let is_manifest = |file: &PathBuf| {
-        std::fs::metadata(file).map_or(true, |metadata| metadata.is_file())
-            && file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ENDINGS.contains(&e))
-    };
-    let mut files: Vec<PathBuf> =
-        entries.filter_map(Result::ok).map(|entry| entry.path()).filter(is_manifest).collect();
+    let mut files = Vec::new();
+    let mut directories = vec![path.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let entries = std::fs::read_dir(&directory)
+            .map_err(|error| format!("{} cannot be read: {error}", directory.display()))?;
+        for entry in entries.filter_map(Result::ok) {
+            let file = entry.path();
+            let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+            // Of the entry and not of what a link leads to: a link to a directory above would lead round in circles.
+            if entry.file_type().is_ok_and(|type_| type_.is_dir()) {
+                if extent == Extent::Tree && !is_hidden {
+                    directories.push(file);
+                }
+            // What cannot be looked at, such as a link to nowhere, is told when it is read.
+            } else if std::fs::metadata(&file).map_or(true, |metadata| metadata.is_file())
+                && file.extension().and_then(|ending| ending.to_str()).is_some_and(|e| ENDINGS.contains(&e))
+            {
+                files.push(file);
+            }
+        }
+    }
     files.sort();
     if files.is_empty() {
         return Err("holds no file that ends in .yaml, .yml or .json".to_owned());
@@ -119,11 +193,12 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn read(file: &Path) -> Result<String, String> {
+fn text(source: impl Read) -> Result<String, String> {
     // Not its size is asked for: a pipe or a device tells none.
     let mut bytes = Vec::new();
-    std::fs::File::open(file)
-        .and_then(|opened| opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+    source
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("has more than the {MAX_FILE_BYTES} bytes that are read"));
@@ -131,24 +206,22 @@ fn read(file: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
 }
 
-fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut Vec<Mistake>) {
+fn parse(file: &Path, text: &str, parts: &mut Vec<Result<Part, Mistake>>) {
     for (number, (line, part)) in split(text).into_iter().enumerate() {
         let place = Place { file: file.to_owned(), document: number + 1, line };
-        let value: Value = match serde_saphyr::from_str(part) {
-            Ok(value) => value,
+        parts.push(match serde_saphyr::from_str::<Value>(part) {
+            Ok(value) => Ok(Part { place, value, text: part.to_owned() }),
             Err(error) => {
                 let at = error.location().map_or(line, |location| {
                     line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
                 });
-                mistakes.push(Mistake { place: Place { line: at, ..place }, message: words(&error) });
-                continue;
+                let mut message = words(&error);
+                if part.contains("{{") {
+                    message.push_str(TEMPLATE_HINT);
+                }
+                Err(Mistake { place: Place { line: at, ..place }, message })
             }
-        };
-        match identify(place.clone(), value) {
-            Ok(None) => {}
-            Ok(Some(document)) => documents.push(document),
-            Err(message) => mistakes.push(Mistake { place, message }),
-        }
+        });
     }
 }
 
@@ -174,20 +247,27 @@ fn words(error: &Error) -> String {
 }
 
 /// What a document says that it is; an empty document is nothing.
-fn identify(place: Place, value: Value) -> Result<Option<Document>, String> {
+fn identify(part: Part) -> Result<Option<Document>, Mistake> {
+    let Part { place, value, .. } = part;
     if value.is_null() {
         return Ok(None);
     }
     if !value.is_object() {
-        return Err("must be an object with apiVersion, kind and metadata".to_owned());
+        let message = "must be an object with apiVersion, kind and metadata".to_owned();
+        return Err(Mistake { place, message });
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let missing: Vec<&str> =
         ["apiVersion", "kind"].into_iter().filter(|name| text(&format!("/{name}")).is_none()).collect();
     match missing.as_slice() {
         [] => {}
-        [one] => return Err(format!("{one} is required, as text")),
-        several => return Err(format!("{} are required, as text", several.join(" and "))),
+        [one] => return Err(Mistake { place, message: format!("{one} is required, as text") }),
+        several => {
+            return Err(Mistake {
+                place,
+                message: format!("{} are required, as text", several.join(" and ")),
+            });
+        }
     }
     let (api_version, kind) = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default());
     let name = text("/metadata/name");
@@ -222,9 +302,15 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str) -> (Vec<Document>, Vec<String>) {
-        let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
-        parse(Path::new("f.yaml"), text, &mut documents, &mut mistakes);
-        (documents, mistakes.iter().map(ToString::to_string).collect())
+        let (mut parts, mut documents, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+        parse(Path::new("f.yaml"), text, &mut parts);
+        for part in parts {
+            match part.and_then(identify) {
+                Ok(document) => documents.extend(document),
+                Err(mistake) => mistakes.push(mistake.to_string()),
+            }
+        }
+        (documents, mistakes)
     }
 
     #[test]
@@ -288,5 +374,31 @@ mod tests {
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert!(told[0].contains("/b.yaml: cannot be read: "), "{told:?}");
         assert_eq!(told[1], "/dev/zero: has more than the 16777216 bytes that are read");
+    }
+
+    #[test]
+    fn a_template_is_told_as_one() {
+        let (_, mistakes) = parse_text("kind: A\nmetadata: {name: {{ .Release.Name }}}\n");
+        assert_eq!(mistakes.len(), 1);
+        assert!(mistakes[0].starts_with("f.yaml:2: document 1: is not YAML: column "), "{mistakes:?}");
+        assert!(mistakes[0].ends_with(TEMPLATE_HINT), "{mistakes:?}");
+    }
+
+    #[test]
+    fn a_tree_is_read_with_what_is_below_but_not_what_is_hidden() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["b/c/x.yaml", "a.json", ".git/y.yaml", "b/z.txt"] {
+            let file = directory.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "{}").unwrap();
+        }
+        std::os::unix::fs::symlink(directory.path(), directory.path().join("b/loop")).unwrap();
+        let found = |extent| {
+            let parts = read(&[directory.path().to_owned()], extent);
+            let files = parts.into_iter().map(|part| part.unwrap().place.file);
+            files.map(|file| file.strip_prefix(directory.path()).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Extent::Files), [Path::new("a.json")]);
+        assert_eq!(found(Extent::Tree), [Path::new("a.json"), Path::new("b/c/x.yaml")]);
     }
 }

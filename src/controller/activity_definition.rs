@@ -13,8 +13,8 @@ use super::context::Context;
 use super::error::Error;
 use super::guard::Guarded;
 use super::status::write;
-use crate::api::ActivityDefinition;
 use crate::api::activity_definition::ActivityDefinitionStatus;
+use crate::api::{ActivityDefinition, ActivityDefinitionSpec};
 use crate::engine::activity_type;
 use crate::engine::condition::{self, Statement};
 use crate::engine::problem::{self, Problem, ProblemCode};
@@ -67,17 +67,26 @@ pub async fn reconcile(
     Ok(verdict.again.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// Everything that is wrong with an activity type as far as no server has to be asked.
+#[must_use]
+pub fn problems(spec: &ActivityDefinitionSpec, allow_host_access: bool) -> Vec<Problem> {
+    let mut problems = activity_type::compile(spec).err().unwrap_or_default();
+    match &spec.job {
+        Some(job) => problems.extend(template::check(job, allow_host_access)),
+        None => {
+            let message = "is required, because no message bus is configured to send the work to agents";
+            problems.push(Problem::new(ProblemCode::NoMessageBus, "spec.job", message));
+        }
+    }
+    problems
+}
+
 async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
-    let mut problems = activity_type::compile(&definition.spec).err().unwrap_or_default();
-    let Some(job) = &definition.spec.job else {
-        let message = "is required, because no message bus is configured to send the work to agents";
-        problems.push(Problem::new(ProblemCode::NoMessageBus, "spec.job", message));
+    let problems = problems(&definition.spec, context.settings.allow_host_access);
+    // Without a job there is a problem.
+    let Some(job) = definition.spec.job.as_ref().filter(|_| problems.is_empty()) else {
         return refused(&problems);
     };
-    problems.extend(template::check(job, context.settings.allow_host_access));
-    if !problems.is_empty() {
-        return refused(&problems);
-    }
     let (namespace, name) = (definition.namespace().unwrap_or_default(), definition.name_any());
     match context.jobs.prove(&namespace, &build::dry_run(job, &namespace, &name)).await {
         Proof::Good => Verdict {

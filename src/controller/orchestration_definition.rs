@@ -22,9 +22,6 @@ use crate::engine::problem::{self, Problem, ProblemCode};
 use crate::engine::revision::Pinned;
 use crate::engine::status::difference;
 
-/// Largest revision, in bytes of JSON: what etcd takes in one object, less what else stands in it.
-const MAX_REVISION_BYTES: usize = 1_000_000;
-
 /// Compiles one OrchestrationDefinition.
 pub async fn reconcile(
     guarded: Arc<Guarded<OrchestrationDefinition>>,
@@ -78,12 +75,8 @@ fn resolve(
     next: &mut OrchestrationDefinitionStatus,
 ) -> Result<String, Vec<Problem>> {
     let resolved = context.definitions.resolve(definition, &context.revisions)?;
-    let bytes = resolved.revision.to_data().to_string().len();
-    if bytes > MAX_REVISION_BYTES {
-        let message = format!(
-            "the definition and its ActivityDefinitions have {bytes} bytes of JSON together, at most {MAX_REVISION_BYTES} can be stored"
-        );
-        return Err(vec![Problem::new(ProblemCode::LimitExceeded, "spec.activities", message)]);
+    if let Some(problem) = resolved.revision.check_size() {
+        return Err(vec![problem]);
     }
     let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
     let mut message = compiled.size();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::condition::{self, Statement, stamp};
 use super::definition::{Compiled, input};
 use super::plan::MAX_INPUT_BYTES;
-use super::schema::{self, Schema};
+use super::schema::{self, Schema, Violation};
 use super::status::{StatusUpdate, duration, summary};
 use super::value::{bytes, is_too_deep, printable};
 use crate::api::common::Object;
@@ -32,12 +32,29 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
     (size > MAX_INPUT_BYTES).then(|| ("InputTooLarge", message()))
 }
 
-/// Why an input is not as the schema of its definition says, one line for every violation; nothing if it is. Defaults
-/// are applied first.
+/// Where an input is not as the schema of its definition says. Defaults are applied first.
+#[must_use]
+pub fn violations(schema: &Schema, given: Option<&Object>) -> Vec<Violation> {
+    schema.validate(&Value::Object(input(Some(schema), given)), "spec.input")
+}
+
+/// The same as text, one line for each of the first; nothing if there is none.
 #[must_use]
 pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
-    let violations = schema?.validate(&Value::Object(input(schema, given)), "spec.input");
+    let violations = violations(schema?, given);
     (!violations.is_empty()).then(|| printable(&schema::text(&violations)))
+}
+
+/// What is said where the definition of an Orchestration takes no new ones.
+#[must_use]
+pub fn inactive(type_: &str) -> String {
+    format!("OrchestrationDefinition \"{type_}\" takes no new Orchestrations (its spec.active is false)")
+}
+
+/// What is said where the definition of an Orchestration is not there.
+#[must_use]
+pub fn not_found(type_: &str) -> String {
+    format!("OrchestrationDefinition \"{type_}\" not found in this namespace")
 }
 
 /// What is known of the definition when an Orchestration asks for it.
@@ -92,10 +109,7 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
     let deadline = deadline(orchestration, DEFAULT_ACTIVE_DEADLINE_SECONDS);
     let (reason, message) = match definition {
         Definition::Inactive => {
-            let message = format!(
-                "OrchestrationDefinition \"{type_}\" takes no new Orchestrations (its spec.active is false)"
-            );
-            return refuse(orchestration, "DefinitionInactive", &message, now);
+            return refuse(orchestration, "DefinitionInactive", &inactive(type_), now);
         }
         Definition::Ready { revision, compiled } => {
             if let Some(message) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
@@ -106,9 +120,7 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
         Definition::NotReady(why) => {
             ("DefinitionNotReady", format!("OrchestrationDefinition \"{type_}\" is not ready: {why}"))
         }
-        Definition::NotFound => {
-            ("DefinitionNotFound", format!("OrchestrationDefinition \"{type_}\" not found in this namespace"))
-        }
+        Definition::NotFound => ("DefinitionNotFound", not_found(type_)),
     };
     if now >= deadline {
         let reason = if *definition == Definition::NotFound { reason } else { "DeadlineExceeded" };

@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use super::definition::{Compiled, TypeState, compile};
 use super::names::hash;
-use super::problem::{self, Problem};
+use super::problem::{self, Problem, ProblemCode};
 use crate::api::{ActivityDefinitionSpec, OrchestrationDefinitionSpec};
+
+/// Largest revision, in bytes of JSON: what etcd takes in one object, less what else stands in it.
+pub const MAX_BYTES: usize = 1_000_000;
 
 /// A definition with the activity types that it names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +54,16 @@ impl Revision {
         let content = serde_json::to_string(&self.to_data()).unwrap_or_default();
         let cut: String = definition.chars().take(240).collect();
         format!("{}-{}", cut.trim_end_matches(['.', '-']), hash(&format!("{definition}/{content}")))
+    }
+
+    /// Why it is too large to be stored, if it is.
+    #[must_use]
+    pub fn check_size(&self) -> Option<Problem> {
+        let bytes = self.to_data().to_string().len();
+        let message = format!(
+            "the definition and its ActivityDefinitions have {bytes} bytes of JSON together, at most {MAX_BYTES} can be stored"
+        );
+        (bytes > MAX_BYTES).then(|| Problem::new(ProblemCode::LimitExceeded, "spec.activities", message))
     }
 
     /// The content as it is stored.

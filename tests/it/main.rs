@@ -27,6 +27,7 @@ mod definitions;
 mod embedded_server;
 mod job_role;
 mod leader;
+mod lint_command;
 mod outcomes;
 mod rbac;
 mod refusals;

@@ -10,6 +10,7 @@ use crate::support::cluster::PATIENCE;
 
 mod activities;
 mod results;
+mod samples;
 mod signals;
 mod terminal;
 
@@ -185,7 +186,7 @@ fn an_unknown_kind_and_a_missing_definition_are_told_by_name() {
         "{told}"
     );
     assert!(
-        told.contains(":4: document 2: Orchestration lonely: spec.type: there is no OrchestrationDefinition \"never-defined\" among the documents"),
+        told.contains(":4: document 2: Orchestration lonely: DefinitionNotFound: spec.type: OrchestrationDefinition \"never-defined\" not found in this namespace"),
         "{told}"
     );
 }

@@ -117,11 +117,9 @@ async fn check(local: &Local, document: &Document) -> Result<(), Vec<String>> {
     let definitions: Api<OrchestrationDefinition> = Api::namespaced(local.client(), &namespace(document));
     let found = definitions.get_opt(type_).await.map_err(|error| vec![words(&error)])?;
     match found {
-        None => Err(vec![format!(
-            "spec.type: there is no OrchestrationDefinition \"{type_}\" among the documents"
-        )]),
+        None => Err(vec![format!("DefinitionNotFound: spec.type: {}", acceptance::not_found(type_))]),
         Some(definition) if !definition.spec.active => {
-            Err(vec![format!("spec.type: OrchestrationDefinition \"{type_}\" is not active")])
+            Err(vec![format!("DefinitionInactive: spec.type: {}", acceptance::inactive(type_))])
         }
         Some(definition) => check_input(document, &definition),
     }

@@ -49,7 +49,9 @@ pub fn strict_words(duplicates: &[String], unknown: &[String]) -> String {
     format!("strict decoding error: {}", all.join(", "))
 }
 
-fn cannot_be_handled(kind: &Kind, words: &str) -> Refusal {
+/// What is said of a body that cannot be decoded as its kind, or not strictly.
+#[must_use]
+pub fn cannot_be_handled(kind: &Kind, words: &str) -> Refusal {
     let (version, name) = (&kind.version, &kind.kind);
     Refusal::bad_request(format!("{name} in version \"{version}\" cannot be handled as a {name}: {words}"))
 }

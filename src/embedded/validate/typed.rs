@@ -25,7 +25,10 @@ pub fn decode(value: &mut Value, schema: &Schema, owner: &str, path: &str) -> Re
         Some(Type::Object) if schema.preserves_unknown => Ok(()),
         Some(Type::Object) => {
             let Value::Object(members) = value else { return mismatch(value) };
-            members.retain(|_, member| !member.is_null());
+            // A field that the type does not have stays, whatever its value: strict decoding tells of it.
+            let is_map = matches!(schema.additional, Additional::Values(_));
+            let is_known = |name: &str| is_map || schema.properties.contains_key(name);
+            members.retain(|name, member| !(member.is_null() && is_known(name)));
             let owner = if schema.name.is_empty() { owner } else { schema.name.as_str() };
             for (name, member) in members.iter_mut() {
                 if let Some(inner) = schema.properties.get(name) {
@@ -35,7 +38,8 @@ pub fn decode(value: &mut Value, schema: &Schema, owner: &str, path: &str) -> Re
                     decode(member, inner, owner, path)?;
                 }
             }
-            members.retain(|name, member| !is_omitted(schema.properties.get(name), member));
+            members
+                .retain(|name, member| !(is_known(name) && is_omitted(schema.properties.get(name), member)));
             Ok(())
         }
         Some(Type::Array) => {

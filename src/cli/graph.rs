@@ -1,0 +1,309 @@
+//! `orchestrator graph`: the tiers and edges of definitions, as text, Mermaid or DOT.
+//!
+//! Responsible for: drawing what the compile made. Must never: arrange activities by itself.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::lint::on_one_line;
+use crate::api::{ActivityDefinitionSpec, GROUP, OrchestrationDefinitionSpec};
+use crate::engine::definition::{Compiled, CompiledActivity, TypeState, compile};
+use crate::manifest::{self, Document, Mistake};
+
+/// Exit code when a file cannot be read, or holds no definition.
+const UNREADABLE: u8 = 2;
+
+/// Flags of `graph`.
+#[derive(Debug, clap::Args)]
+pub struct GraphArguments {
+    /// Files and directories with OrchestrationDefinitions; `-` is standard input.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Form of the graphs.
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+/// Form of the graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// A flow chart for Mermaid, as Markdown shows it on many sites.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+}
+
+/// A definition that can be drawn.
+struct Drawn {
+    name: String,
+    compiled: Compiled,
+}
+
+/// Draws the definitions of files.
+pub fn run(arguments: &GraphArguments) -> anyhow::Result<ExitCode> {
+    let documents = match manifest::load(&arguments.paths) {
+        Ok(documents) => documents,
+        Err(mistakes) => {
+            tell(&mistakes);
+            return Ok(ExitCode::from(UNREADABLE));
+        }
+    };
+    let is_ours = |document: &&Document| {
+        document.kind == "OrchestrationDefinition"
+            && document.api_version.split_once('/').is_some_and(|(group, _)| group == GROUP)
+    };
+    let (mut all, mut mistakes) = (Vec::new(), Vec::new());
+    for document in documents.iter().filter(is_ours) {
+        match drawn(document) {
+            Ok(drawn) => all.push(drawn),
+            Err(messages) => mistakes.extend(
+                messages.into_iter().map(|message| Mistake { place: document.place.clone(), message }),
+            ),
+        }
+    }
+    if all.is_empty() && mistakes.is_empty() {
+        anyhow::bail!("there is no OrchestrationDefinition among the documents: nothing to draw");
+    }
+    let mut text = String::new();
+    match arguments.output {
+        Format::Text => plain(&mut text, &all)?,
+        Format::Mermaid => mermaid(&mut text, &all)?,
+        Format::Dot => dot(&mut text, &all)?,
+    }
+    if !all.is_empty() {
+        drop(std::io::stdout().write_all(text.as_bytes()));
+    }
+    tell(&mistakes);
+    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The graph needs no activity types: all are taken to exist, and to take and produce anything.
+fn drawn(document: &Document) -> Result<Drawn, Vec<String>> {
+    let name = document.name.clone().unwrap_or_default();
+    let spec = document.value.get("spec").cloned().unwrap_or_default();
+    let spec: OrchestrationDefinitionSpec = serde_json::from_value(spec)
+        .map_err(|error| vec![format!("OrchestrationDefinition {name}: spec: cannot be read: {error}")])?;
+    let anything: ActivityDefinitionSpec = serde_json::from_value(Value::Object(serde_json::Map::new()))
+        .map_err(|error| vec![error.to_string()])?;
+    let compiled = compile(&spec, |_| TypeState::Ready(&anything)).map_err(|problems| {
+        problems
+            .iter()
+            .map(|problem| format!("OrchestrationDefinition {name}: {problem}"))
+            .collect::<Vec<_>>()
+    })?;
+    Ok(Drawn { name, compiled })
+}
+
+fn tell(mistakes: &[Mistake]) {
+    for mistake in mistakes {
+        drop(writeln!(std::io::stderr(), "{}", on_one_line(&mistake.to_string())));
+    }
+}
+
+impl Drawn {
+    /// The activities of every tier with their numbers.
+    fn tiers(&self) -> impl Iterator<Item = Vec<(usize, &CompiledActivity)>> {
+        let of_tier = |tier: &Vec<usize>| {
+            let known = tier.iter().filter_map(|at| Some((*at, self.compiled.activities.get(*at)?)));
+            known.collect()
+        };
+        self.compiled.tiers.iter().map(of_tier)
+    }
+
+    /// From every activity to those that depend on it.
+    fn edges(&self) -> impl Iterator<Item = (usize, usize)> {
+        let order = self.compiled.order.iter();
+        order.flat_map(|at| self.compiled.graph.dependencies(*at).iter().map(|dependency| (*dependency, *at)))
+    }
+
+    fn dependencies(&self, activity: usize) -> Vec<&str> {
+        let dependencies = self.compiled.graph.dependencies(activity).iter();
+        dependencies.filter_map(|at| self.compiled.activities.get(*at)).map(|one| one.id.as_str()).collect()
+    }
+}
+
+fn plain(text: &mut String, all: &[Drawn]) -> fmt::Result {
+    for (index, drawn) in all.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        writeln!(text, "{}  {}", on_one_line(&drawn.name), drawn.compiled.size())?;
+        let width = |of: fn(&CompiledActivity) -> &str| {
+            drawn.compiled.activities.iter().map(|one| of(one).chars().count()).max().unwrap_or_default()
+        };
+        let (ids, types) = (width(|one| &one.id), width(|one| &one.type_));
+        for (tier, activities) in drawn.tiers().enumerate() {
+            for (at, activity) in activities {
+                let mut line = format!("{tier:>4}  {:<ids$}  {:<types$}", activity.id, activity.type_);
+                let dependencies = drawn.dependencies(at);
+                if !dependencies.is_empty() {
+                    write!(line, "  after {}", dependencies.join(", "))?;
+                }
+                if let Some(when) = &activity.when {
+                    write!(
+                        line,
+                        "  when {}",
+                        when.source().split_whitespace().collect::<Vec<_>>().join(" ")
+                    )?;
+                }
+                writeln!(text, "{}", on_one_line(line.trim_end()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One chart for all: a file of Mermaid holds only one.
+fn mermaid(text: &mut String, all: &[Drawn]) -> fmt::Result {
+    writeln!(text, "flowchart LR")?;
+    for (number, drawn) in all.iter().enumerate() {
+        writeln!(text, "  subgraph d{number}[\"{}\"]", in_mermaid(&drawn.name))?;
+        for (tier, activities) in drawn.tiers().enumerate() {
+            writeln!(text, "    subgraph d{number}t{tier}[\"tier {tier}\"]")?;
+            for (at, activity) in activities {
+                let (id, type_) = (in_mermaid(&activity.id), in_mermaid(&activity.type_));
+                // A diamond's corners stand for the choice.
+                let (open, close) = if activity.when.is_some() { ("{{", "}}") } else { ("[", "]") };
+                writeln!(text, "      d{number}a{at}{open}\"{id}<br/>{type_}\"{close}")?;
+            }
+            writeln!(text, "    end")?;
+        }
+        writeln!(text, "  end")?;
+        for (from, to) in drawn.edges() {
+            writeln!(text, "  d{number}a{from} --> d{number}a{to}")?;
+        }
+    }
+    Ok(())
+}
+
+fn in_mermaid(text: &str) -> String {
+    let escaped = on_one_line(text).replace('&', "&amp;").replace('"', "&quot;");
+    escaped.replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn dot(text: &mut String, all: &[Drawn]) -> fmt::Result {
+    writeln!(text, "digraph orchestrations {{")?;
+    writeln!(text, "  rankdir=LR; newrank=true; node [shape=box, style=rounded];")?;
+    for (number, drawn) in all.iter().enumerate() {
+        writeln!(text, "  subgraph cluster_{number} {{")?;
+        writeln!(text, "    label={};", in_dot(&drawn.name))?;
+        for activities in drawn.tiers() {
+            writeln!(text, "    {{ rank=same;")?;
+            for (at, activity) in activities {
+                let label = in_dot(&format!("{}\n{}", activity.id, activity.type_));
+                let style = if activity.when.is_some() { ", style=\"rounded,dashed\"" } else { "" };
+                writeln!(text, "      d{number}a{at} [label={label}{style}];")?;
+            }
+            writeln!(text, "    }}")?;
+        }
+        for (from, to) in drawn.edges() {
+            writeln!(text, "    d{number}a{from} -> d{number}a{to};")?;
+        }
+        writeln!(text, "  }}")?;
+    }
+    writeln!(text, "}}")
+}
+
+fn in_dot(text: &str) -> String {
+    let lines = text.split('\n').map(|line| on_one_line(line).replace('\\', "\\\\").replace('"', "\\\""));
+    format!("\"{}\"", lines.collect::<Vec<_>>().join("\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Place;
+
+    fn all(specs: &[&str]) -> Vec<Drawn> {
+        let document = |spec: &&str| Document {
+            place: Place { file: "f.yaml".into(), document: 1, line: 1 },
+            api_version: "orchestrator.dev/v1alpha1".to_owned(),
+            kind: "OrchestrationDefinition".to_owned(),
+            name: Some("flow.example.com".to_owned()),
+            value: serde_saphyr::from_str(&format!("spec: {spec}")).unwrap(),
+        };
+        specs.iter().map(document).map(|document| drawn(&document).unwrap_or_else(|_| panic!())).collect()
+    }
+
+    const FLOW: &str = "{activities: [{id: c, type: other, dependsOn: [a, b], when: 'input.x == \"1\"'}, {id: a, type: t}, {id: b, type: t, dependsOn: a}]}";
+
+    fn shown(draw: fn(&mut String, &[Drawn]) -> fmt::Result, specs: &[&str]) -> String {
+        let mut text = String::new();
+        draw(&mut text, &all(specs)).unwrap();
+        text
+    }
+
+    #[test]
+    fn people_read_tiers_and_what_comes_before() {
+        assert_eq!(
+            shown(plain, &[FLOW, "{activities: [{id: only, type: t}]}"]),
+            "flow.example.com  3 activities in 3 tiers
+   0  a  t
+   1  b  t      after a
+   2  c  other  after a, b  when input.x == \"1\"
+
+flow.example.com  1 activity in 1 tier
+   0  only  t
+"
+        );
+    }
+
+    #[test]
+    fn mermaid_gets_one_chart() {
+        assert_eq!(
+            shown(mermaid, &[FLOW]),
+            "flowchart LR
+  subgraph d0[\"flow.example.com\"]
+    subgraph d0t0[\"tier 0\"]
+      d0a1[\"a<br/>t\"]
+    end
+    subgraph d0t1[\"tier 1\"]
+      d0a2[\"b<br/>t\"]
+    end
+    subgraph d0t2[\"tier 2\"]
+      d0a0{{\"c<br/>other\"}}
+    end
+  end
+  d0a1 --> d0a2
+  d0a1 --> d0a0
+  d0a2 --> d0a0
+"
+        );
+        assert_eq!(shown(mermaid, &[FLOW, FLOW]).matches("flowchart").count(), 1);
+        assert_eq!(in_mermaid("a\"<b>&\n"), "a&quot;&lt;b&gt;&amp;\u{fffd}");
+    }
+
+    #[test]
+    fn graphviz_gets_one_rank_for_each_tier() {
+        assert_eq!(
+            shown(dot, &[FLOW]),
+            "digraph orchestrations {
+  rankdir=LR; newrank=true; node [shape=box, style=rounded];
+  subgraph cluster_0 {
+    label=\"flow.example.com\";
+    { rank=same;
+      d0a1 [label=\"a\\nt\"];
+    }
+    { rank=same;
+      d0a2 [label=\"b\\nt\"];
+    }
+    { rank=same;
+      d0a0 [label=\"c\\nother\", style=\"rounded,dashed\"];
+    }
+    d0a1 -> d0a2;
+    d0a1 -> d0a0;
+    d0a2 -> d0a0;
+  }
+}
+"
+        );
+        assert_eq!(in_dot("a\"\\\nb"), "\"a\\\"\\\\\\nb\"");
+    }
+}

@@ -1,0 +1,119 @@
+//! Sorting: which documents are ours.
+//!
+//! Responsible for: telling what is meant to be ours and is not, and counting what is not. Must never: judge a document
+//! of another group; people keep all kinds of files in one directory.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::subject::Subject;
+use super::{Finding, Report, Severity};
+use crate::api::GROUP;
+use crate::embedded::kinds::Kind;
+use crate::embedded::validate::rules::Evaluator;
+use crate::engine::problem::suggestion;
+use crate::manifest::Part;
+
+/// Documents of our kinds, and what was found about the others.
+pub(super) struct Sorted<'p> {
+    pub(super) subjects: Vec<Subject<'p>>,
+    pub(super) report: Report,
+}
+
+/// Sorts documents. The items of a List are documents of their own.
+pub(super) fn sort<'p>(parts: &'p [Part], kinds: &[Arc<Kind>], evaluator: &Evaluator) -> Sorted<'p> {
+    let mut sorted = Sorted { subjects: Vec::new(), report: Report::default() };
+    for part in parts {
+        let is_list =
+            text(&part.value, "kind") == Some("List") && text(&part.value, "apiVersion") == Some("v1");
+        match part.value.get("items").and_then(Value::as_array).filter(|_| is_list) {
+            Some(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    sorted.add(part, item, Some(index), kinds, evaluator);
+                }
+            }
+            None => sorted.add(part, &part.value, None, kinds, evaluator),
+        }
+    }
+    sorted
+}
+
+impl<'p> Sorted<'p> {
+    fn add(
+        &mut self,
+        part: &'p Part,
+        value: &'p Value,
+        item: Option<usize>,
+        kinds: &[Arc<Kind>],
+        evaluator: &Evaluator,
+    ) {
+        if value.is_null() {
+            return;
+        }
+        match judge(value, kinds) {
+            Judged::Ours(kind) => self.subjects.push(Subject::new(part, value, item, kind, evaluator)),
+            Judged::Other(what) => *self.report.skipped.entry(what).or_default() += 1,
+            Judged::Wrong(path, message) => {
+                let lines = item.map_or_else(|| part.lines(), |index| part.lines().element("items", index));
+                let metadata = value.get("metadata").unwrap_or(&Value::Null);
+                self.report.checked += 1;
+                self.report.findings.push(Finding {
+                    file: part.place.file.display().to_string(),
+                    line: lines.of(path),
+                    document: part.place.document,
+                    kind: text(value, "kind").unwrap_or_default().to_owned(),
+                    name: text(metadata, "name").unwrap_or_default().to_owned(),
+                    path: path.to_owned(),
+                    code: None,
+                    message,
+                    severity: Severity::Error,
+                });
+            }
+        }
+    }
+}
+
+enum Judged {
+    Ours(Arc<Kind>),
+    /// What it is instead.
+    Other(String),
+    /// Path and message.
+    Wrong(&'static str, String),
+}
+
+fn judge(value: &Value, kinds: &[Arc<Kind>]) -> Judged {
+    let (version, kind) = (text(value, "apiVersion"), text(value, "kind"));
+    let named = kind.and_then(|kind| kinds.iter().find(|known| known.kind == kind));
+    let group = version.map(|version| version.split_once('/').map_or("", |(group, _)| group));
+    match (version, group, named) {
+        (Some(version), Some(GROUP), Some(known)) if known.api_version() == version => {
+            Judged::Ours(Arc::clone(known))
+        }
+        (Some(_), Some(GROUP), Some(known)) => {
+            Judged::Wrong("apiVersion", format!("there is only {}", known.api_version()))
+        }
+        (Some(_), Some(GROUP), None) => Judged::Wrong("kind", no_kind(kind, kinds)),
+        (None, _, Some(known)) => {
+            Judged::Wrong("apiVersion", format!("is required: {} for this kind", known.api_version()))
+        }
+        (Some(version), ..) => Judged::Other(match kind {
+            Some(kind) => format!("{kind} of {version}"),
+            None => format!("no kind of {version}"),
+        }),
+        (None, ..) => Judged::Other("no Kubernetes object".to_owned()),
+    }
+}
+
+fn no_kind(kind: Option<&str>, kinds: &[Arc<Kind>]) -> String {
+    let names = || kinds.iter().map(|known| known.kind.as_str());
+    let all = names().collect::<Vec<_>>().join(", ");
+    match kind {
+        Some(kind) => format!("{GROUP} has no kind {kind:?}{}; it has {all}", suggestion(kind, names())),
+        None => format!("is required: one of {all}"),
+    }
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> Option<&'v str> {
+    value.get(member).and_then(Value::as_str)
+}
