@@ -101,7 +101,7 @@ impl Book {
                 self.finished.notify_waiters();
             }
             "apps/controllerrevisions" => {
-                if is_ours && is_collected && is_in_use(write.store, &write.key) {
+                if is_ours && is_collected && is_in_use(write.store, write.key) {
                     self.broken(12, format!("the revision {} of a run was collected", write.key.name));
                 }
                 if let (Some(old), Some(new)) = (write.old, write.new)
