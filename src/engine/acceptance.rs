@@ -11,7 +11,7 @@ use super::definition::{Compiled, input};
 use super::plan::MAX_INPUT_BYTES;
 use super::schema::{self, Schema, Violation};
 use super::status::{StatusUpdate, duration, summary};
-use super::value::{bytes, is_too_deep, printable};
+use super::value::{bytes, is_too_deep, printable, stored_bytes};
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityStatus, Orchestration, OrchestrationStatus};
 use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
@@ -20,6 +20,10 @@ use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
 pub const INPUT_TOO_DEEP: (&str, &str) =
     ("InputTooDeep", "spec.input: is nested too deeply, at most 32 levels are allowed");
 
+/// Largest input as the API server stores it, in bytes: twice what it may have as JSON. Together with the status it must
+/// fit into one object.
+pub const MAX_STORED_INPUT_BYTES: usize = 2 * MAX_INPUT_BYTES;
+
 /// Why an input can never be run with, as reason and message: it is nested too deeply, or too large. Nothing if it may
 /// be good. No definition is needed to tell.
 #[must_use]
@@ -27,9 +31,17 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
     if is_too_deep(input) {
         return Some((INPUT_TOO_DEEP.0, INPUT_TOO_DEEP.1.to_owned()));
     }
-    let size = bytes(input);
-    let message = || format!("spec.input: has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed");
-    (size > MAX_INPUT_BYTES).then(|| ("InputTooLarge", message()))
+    let (size, stored) = (bytes(input), stored_bytes(input));
+    let message = if size > MAX_INPUT_BYTES {
+        format!("spec.input: has {size} bytes of JSON, at most {MAX_INPUT_BYTES} are allowed")
+    } else if stored > MAX_STORED_INPUT_BYTES {
+        format!(
+            "spec.input: has {stored} bytes as it is stored, where <, > and & take six bytes each, at most {MAX_STORED_INPUT_BYTES} are allowed"
+        )
+    } else {
+        return None;
+    };
+    Some(("InputTooLarge", message))
 }
 
 /// Where an input is not as the schema of its definition says. Defaults are applied first.
@@ -219,6 +231,24 @@ mod tests {
         assert_eq!(deadline(&own, 3600), after(60));
         assert_eq!(deadline(&own, 30), after(30));
         assert_eq!(deadline(&orchestration(json!({"type": "t"})), 3600), after(3600));
+    }
+
+    #[test]
+    fn an_input_is_bounded_as_json_and_as_it_is_stored() {
+        let check = |text: String| {
+            let input = json!({"x": text}).as_object().cloned().unwrap();
+            check_size(&input).map(|(_, message)| message)
+        };
+        assert_eq!(check("x".repeat(MAX_INPUT_BYTES - 8)), None);
+        assert_eq!(
+            check("x".repeat(MAX_INPUT_BYTES - 7)).unwrap(),
+            "spec.input: has 65537 bytes of JSON, at most 65536 are allowed"
+        );
+        assert_eq!(check("<".repeat(21_844)), None);
+        assert_eq!(
+            check("<".repeat(21_845)).unwrap(),
+            "spec.input: has 131078 bytes as it is stored, where <, > and & take six bytes each, at most 131072 are allowed"
+        );
     }
 
     #[test]

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::fixture::{Fixture, at, complete, failed};
 use crate::api::common::Object;
 use crate::api::orchestration::ActivityState;
+use crate::engine::acceptance::MAX_STORED_INPUT_BYTES;
 use crate::engine::observe::{Attempt, FailureReason};
-use crate::engine::plan::MAX_INPUT_BYTES;
 use crate::engine::value::stored_bytes;
 
 /// What etcd takes in one request by default, less what belongs to the request and to the user's own metadata.
-const LIMIT: usize = 1_250_000;
+const LIMIT: usize = 1_350_000;
 
 /// Size of the whole object where it is stored.
 fn stored(fixture: &Fixture) -> usize {
@@ -53,7 +53,8 @@ fn seen(kind: usize, length: usize) -> Attempt {
 }
 
 fn check(activities: usize, see: impl Fn(usize) -> Attempt) -> Fixture {
-    let input = json!({"x": "x".repeat(MAX_INPUT_BYTES - "{'x':''}".len())});
+    // Stored, it is twice as large as it may be as JSON.
+    let input = json!({"x": "<".repeat((MAX_STORED_INPUT_BYTES - "{'x':''}".len()) / 6)});
     let mut fixture = Fixture::with_input(&definition(activities), input);
     for at in 0..activities {
         fixture.observed.attempts.insert(at, see(at));
