@@ -72,16 +72,22 @@ impl Revisions {
     ) -> Result<Stored, Error> {
         let read = |source| Error::Read { what: "the ControllerRevision", source };
         let name = &resolved.pinned.name;
-        if let Some(stored) = bounded(self.api(namespace).get_opt(name)).await.map_err(read)? {
-            if !holds(&stored, definition, name) {
-                return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
-            }
-        } else {
+        let api = self.api(namespace);
+        let mut found = bounded(api.get_opt(name)).await.map_err(read)?;
+        if found.is_none() {
             let parameters =
                 PostParams { field_manager: Some(labels::MANAGER.to_owned()), ..PostParams::default() };
-            bounded(self.api(namespace).create(&parameters, &object(namespace, definition, &resolved)))
-                .await
-                .map_err(|source| Error::Write { what: "the ControllerRevision", source })?;
+            match bounded(api.create(&parameters, &object(namespace, definition, &resolved))).await {
+                Ok(_) => {}
+                // Two Orchestrations of one definition are accepted at the same time.
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {
+                    found = Some(bounded(api.get(name)).await.map_err(read)?);
+                }
+                Err(source) => return Err(Error::Write { what: "the ControllerRevision", source }),
+            }
+        }
+        if found.is_some_and(|stored| !holds(&stored, definition, name)) {
+            return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
         }
         Ok(Ok(self.keep(namespace, resolved.pinned)))
     }
