@@ -6,9 +6,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::api::{ActivityDefinitionSpec, OrchestrationDefinitionSpec, OrchestrationSpec};
 use crate::controller::activity_definition;
@@ -35,15 +36,6 @@ mod subject;
 
 /// Code of a value that looks like a secret and stands where everybody can read it.
 pub const PLAIN_SECRET: &str = "PlainSecret";
-
-/// What is taken of an activity type that is somewhere else.
-static ANYTHING: LazyLock<ActivityDefinitionSpec> = LazyLock::new(|| ActivityDefinitionSpec {
-    description: None,
-    provider: None,
-    input_schema: None,
-    output_schema: None,
-    job: None,
-});
 
 /// What lint lets pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -187,6 +179,8 @@ struct Linter {
     kinds: Vec<Arc<Kind>>,
     job: Arc<Kind>,
     evaluator: Evaluator,
+    /// What is taken of an activity type that is somewhere else.
+    anything: ActivityDefinitionSpec,
 }
 
 impl Linter {
@@ -200,7 +194,8 @@ impl Linter {
         }
         let job = builtin::all().iter().find(|kind| kind.kind == "Job").cloned();
         let job = job.ok_or("the embedded server has no Jobs")?;
-        Ok(Self { options, kinds, job, evaluator: Evaluator::default() })
+        let anything = serde_json::from_value(json!({})).map_err(|error| error.to_string())?;
+        Ok(Self { options, kinds, job, evaluator: Evaluator::default(), anything })
     }
 
     fn activity_definitions(&self, subjects: &mut [Subject<'_>]) -> Known<Type> {
@@ -265,7 +260,7 @@ impl Linter {
         let state_of = |name: &str| match type_of(name) {
             Some(Ok(spec)) => TypeState::Ready(spec),
             Some(Err(why)) => TypeState::NotReady(why.clone()),
-            None if self.options.allow_missing => TypeState::Ready(&ANYTHING),
+            None if self.options.allow_missing => TypeState::Ready(&self.anything),
             None => TypeState::Missing,
         };
         match compile(spec, state_of) {

@@ -13,15 +13,15 @@ use serde_json::Value;
 use super::lint::on_one_line;
 use crate::api::{ActivityDefinitionSpec, GROUP, OrchestrationDefinitionSpec};
 use crate::engine::definition::{Compiled, CompiledActivity, TypeState, compile};
-use crate::manifest::{self, Document, Mistake};
+use crate::manifest::{self, Extent, Mistake, Part};
 
-/// Exit code when a file cannot be read, or holds no definition.
+/// Exit code when a file cannot be read; the definitions in the others are drawn.
 const UNREADABLE: u8 = 2;
 
 /// Flags of `graph`.
 #[derive(Debug, clap::Args)]
 pub struct GraphArguments {
-    /// Files and directories with OrchestrationDefinitions; `-` is standard input.
+    /// Files, and directories with all that is in them; `-` is standard input.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// Form of the graphs.
@@ -48,24 +48,23 @@ struct Drawn {
 
 /// Draws the definitions of files.
 pub fn run(arguments: &GraphArguments) -> anyhow::Result<ExitCode> {
-    let documents = match manifest::load(&arguments.paths) {
-        Ok(documents) => documents,
-        Err(mistakes) => {
-            tell(&mistakes);
-            return Ok(ExitCode::from(UNREADABLE));
-        }
-    };
-    let is_ours = |document: &&Document| {
-        document.kind == "OrchestrationDefinition"
-            && document.api_version.split_once('/').is_some_and(|(group, _)| group == GROUP)
-    };
-    let (mut all, mut mistakes) = (Vec::new(), Vec::new());
-    for document in documents.iter().filter(is_ours) {
-        match drawn(document) {
-            Ok(drawn) => all.push(drawn),
-            Err(messages) => mistakes.extend(
-                messages.into_iter().map(|message| Mistake { place: document.place.clone(), message }),
-            ),
+    let (mut all, mut mistakes, mut is_unreadable) = (Vec::new(), Vec::new(), false);
+    for part in manifest::read(&arguments.paths, Extent::Tree) {
+        match part {
+            Ok(part) if is_ours(&part) => match drawn(&part) {
+                Ok(drawn) => all.push(drawn),
+                Err(messages) => {
+                    let place = &part.place;
+                    mistakes.extend(
+                        messages.into_iter().map(|message| Mistake { place: place.clone(), message }),
+                    );
+                }
+            },
+            Ok(_) => {}
+            Err(mistake) => {
+                is_unreadable = true;
+                mistakes.push(mistake);
+            }
         }
     }
     if all.is_empty() && mistakes.is_empty() {
@@ -81,13 +80,23 @@ pub fn run(arguments: &GraphArguments) -> anyhow::Result<ExitCode> {
         drop(std::io::stdout().write_all(text.as_bytes()));
     }
     tell(&mistakes);
-    Ok(if mistakes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match mistakes.is_empty() {
+        true => ExitCode::SUCCESS,
+        false if is_unreadable => ExitCode::from(UNREADABLE),
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn is_ours(part: &Part) -> bool {
+    let text = |member: &str| part.value.get(member).and_then(Value::as_str).unwrap_or_default();
+    text("kind") == "OrchestrationDefinition"
+        && text("apiVersion").split_once('/').is_some_and(|(group, _)| group == GROUP)
 }
 
 /// The graph needs no activity types: all are taken to exist, and to take and produce anything.
-fn drawn(document: &Document) -> Result<Drawn, Vec<String>> {
-    let name = document.name.clone().unwrap_or_default();
-    let spec = document.value.get("spec").cloned().unwrap_or_default();
+fn drawn(part: &Part) -> Result<Drawn, Vec<String>> {
+    let name = part.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let spec = part.value.get("spec").cloned().unwrap_or_default();
     let spec: OrchestrationDefinitionSpec = serde_json::from_value(spec)
         .map_err(|error| vec![format!("OrchestrationDefinition {name}: spec: cannot be read: {error}")])?;
     let anything: ActivityDefinitionSpec = serde_json::from_value(Value::Object(serde_json::Map::new()))
@@ -219,17 +228,16 @@ fn in_dot(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Place;
 
     fn all(specs: &[&str]) -> Vec<Drawn> {
-        let document = |spec: &&str| Document {
-            place: Place { file: "f.yaml".into(), document: 1, line: 1 },
-            api_version: "orchestrator.dev/v1alpha1".to_owned(),
-            kind: "OrchestrationDefinition".to_owned(),
-            name: Some("flow.example.com".to_owned()),
-            value: serde_saphyr::from_str(&format!("spec: {spec}")).unwrap(),
-        };
-        specs.iter().map(document).map(|document| drawn(&document).unwrap_or_else(|_| panic!())).collect()
+        let documents = specs.iter().map(|spec| {
+            format!("apiVersion: {GROUP}/v1\nkind: OrchestrationDefinition\nmetadata: {{name: flow.example.com}}\nspec: {spec}")
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), documents.collect::<Vec<_>>().join("\n---\n")).unwrap();
+        let parts = manifest::read(&[file.path().to_owned()], Extent::Files);
+        let parts = parts.into_iter().map(Result::unwrap).filter(is_ours);
+        parts.map(|part| drawn(&part).unwrap_or_else(|why| panic!("{why:?}"))).collect()
     }
 
     const FLOW: &str = "{activities: [{id: c, type: other, dependsOn: [a, b], when: 'input.x == \"1\"'}, {id: a, type: t}, {id: b, type: t, dependsOn: a}]}";

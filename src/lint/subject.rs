@@ -3,6 +3,7 @@
 //! Responsible for: what the API server says of a document alone, and the line of every finding. Must never: know
 //! another document.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use crate::engine::problem::{Problem, ProblemCode, suggestion};
 use crate::engine::value::printable;
 use crate::manifest::{Part, Place};
 
+/// The pod template of an activity type, and the same in the Job that is made of it.
+const TEMPLATE: &str = "spec.job.template";
+const TEMPLATE_IN_JOB: &str = "spec.template";
 /// Where documents without a namespace go.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -165,7 +169,7 @@ impl<'p> Subject<'p> {
         let lines = self.item.map_or_else(|| lines.clone(), |index| lines.element("items", index));
         let finding = |told: Told| Finding {
             file: self.part.place.file.display().to_string(),
-            line: lines.of(&told.path),
+            line: lines.of(&told.place()),
             document: self.part.place.document,
             kind: self.kind.kind.clone(),
             name: self.name.clone(),
@@ -175,6 +179,20 @@ impl<'p> Subject<'p> {
             severity: told.severity,
         };
         self.told.into_iter().map(finding).collect()
+    }
+}
+
+impl Told {
+    /// The path that has the line: of what the server says of the Job that a template makes, the first field that it names.
+    fn place(&self) -> Cow<'_, str> {
+        if self.path != TEMPLATE {
+            return Cow::Borrowed(&self.path);
+        }
+        let Some((_, named)) = self.message.split_once(TEMPLATE_IN_JOB) else {
+            return Cow::Borrowed(&self.path);
+        };
+        let end = named.find(['"', ':', ' ', ',']).unwrap_or(named.len());
+        Cow::Owned(format!("{TEMPLATE}{}", named.get(..end).unwrap_or_default()))
     }
 }
 

@@ -7,6 +7,7 @@ use super::{errors, run};
 fn finished(directory: &str) -> Value {
     let output = run(&[directory, "-o", "json", "--timeout", "60s"]);
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    assert!(!errors(&output).contains("ERROR"), "{}", errors(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
