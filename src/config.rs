@@ -64,3 +64,9 @@ impl Default for Settings {
 pub fn instance() -> Option<String> {
     std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty())
 }
+
+/// Directory of temporary files: TMPDIR, or the system's.
+#[must_use]
+pub fn temporary_directory() -> std::path::PathBuf {
+    std::env::temp_dir()
+}

@@ -17,13 +17,20 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 /// Endings of the files that are read from a directory.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Where a document stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What is read as standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// Where a document stands. The order is that of reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Number of the file among those that were read, from 0.
+    pub number: usize,
     /// The file.
     pub file: PathBuf,
     /// Number of the document in the file, from 1; 0 for the file as a whole.
     pub document: usize,
+    /// Positions in the lists that hold it, from 0, the outermost first; empty for a document of its own.
+    pub items: Vec<usize>,
     /// Line at which the document begins, from 1; 0 for the file as a whole.
     pub line: usize,
 }
@@ -63,40 +70,160 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place.document {
-            0 => write!(formatter, "{}: {}", self.place, self.message),
-            document => write!(formatter, "{}: document {document}: {}", self.place, self.message),
+        write!(formatter, "{}: ", self.place)?;
+        if self.place.document > 0 {
+            write!(formatter, "document {}: ", self.place.document)?;
         }
+        if !self.place.items.is_empty() {
+            write!(formatter, "{}: ", self.place.path())?;
+        }
+        formatter.write_str(&self.message)
     }
 }
 
-/// Reads all documents of files and directories. Directories are read in the order of names, without descending; what
-/// is named twice is read once.
-pub fn load(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Mistake>> {
-    let mut documents = Vec::new();
-    let mut mistakes = Vec::new();
+impl Place {
+    /// Where it stands, in words for another place: `document 2 of run.yaml`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let document = format!("document {} of {}", self.document, self.file.display());
+        if self.items.is_empty() { document } else { format!("{} of {document}", self.path()) }
+    }
+
+    /// Field path within the document: `items[2]`.
+    fn path(&self) -> String {
+        let steps: Vec<String> = self.items.iter().map(|at| format!("items[{at}]")).collect();
+        steps.join(".")
+    }
+}
+
+/// What files hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// Every document that can be read, in the order of reading.
+    pub documents: Vec<Document>,
+    /// Every file and document that cannot be, in the same order.
+    pub mistakes: Vec<Mistake>,
+    /// Texts of the documents that cannot be read.
+    unread: Vec<String>,
+    /// A file could not be read at all.
+    lacks_files: bool,
+    /// How many files were read.
+    files: usize,
+}
+
+/// Reads all documents of files and directories; `-` is standard input. Directories are read in the order of names,
+/// without descending; what is named twice is read once.
+#[must_use]
+pub fn load(paths: &[PathBuf]) -> Loaded {
+    let mut loaded = Loaded::default();
     let mut seen = BTreeSet::new();
     for path in paths {
+        if path.as_os_str() == STANDARD_INPUT {
+            if seen.insert(path.clone()) {
+                loaded.read(Path::new("standard input"), bounded(std::io::stdin().lock()));
+            }
+            continue;
+        }
         match files(path) {
             Ok(files) => {
                 for file in files {
-                    if file.canonicalize().is_ok_and(|canonical| !seen.insert(canonical)) {
-                        continue;
-                    }
-                    match read(&file) {
-                        Ok(text) => parse(&file, &text, &mut documents, &mut mistakes),
-                        Err(message) => mistakes.push(whole(&file, message)),
+                    if !file.canonicalize().is_ok_and(|canonical| !seen.insert(canonical)) {
+                        loaded.read(&file, read(&file));
                     }
                 }
             }
-            Err(message) => mistakes.push(whole(path, message)),
+            Err(message) => loaded.read(path, Err(message)),
         }
     }
-    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+    loaded
 }
 
-fn whole(file: &Path, message: String) -> Mistake {
-    Mistake { place: Place { file: file.to_owned(), document: 0, line: 0 }, message }
+impl Loaded {
+    /// Whether what could not be read may hold something of this name.
+    #[must_use]
+    pub fn may_hold(&self, name: &str) -> bool {
+        self.lacks_files || self.unread.iter().any(|text| holds_word(text, name))
+    }
+
+    fn read(&mut self, file: &Path, text: Result<String, String>) {
+        let whole = Place { number: self.files, file: file.to_owned(), ..Place::default() };
+        self.files += 1;
+        match text {
+            Ok(text) => self.parse(&whole, &text),
+            Err(message) => {
+                self.lacks_files = true;
+                self.mistakes.push(Mistake { place: whole, message });
+            }
+        }
+    }
+
+    fn parse(&mut self, file: &Place, text: &str) {
+        for (number, (line, part)) in split(text).into_iter().enumerate() {
+            let place = Place { document: number + 1, line, ..file.clone() };
+            let value: Value = match serde_saphyr::from_str(part) {
+                Ok(value) => value,
+                Err(error) => {
+                    let at = error.location().map_or(line, |location| {
+                        line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
+                    });
+                    self.refuse(Place { line: at, ..place }, words(&error), part);
+                    continue;
+                }
+            };
+            for (place, value) in flat(place, value) {
+                match identify(place.clone(), value) {
+                    Ok(None) => {}
+                    Ok(Some(document)) => self.documents.push(document),
+                    Err(message) => self.refuse(place, message, part),
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, place: Place, message: String, text: &str) {
+        self.mistakes.push(Mistake { place, message });
+        self.unread.push(text.to_owned());
+    }
+}
+
+/// Whether a name stands in a text, not as a part of a longer name.
+fn holds_word(text: &str, name: &str) -> bool {
+    let continues = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, found)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let behind = text.get(at + found.len()..).and_then(|behind| behind.chars().next());
+            !before.is_some_and(continues) && !behind.is_some_and(continues)
+        })
+}
+
+/// A document, or what the list holds that it is, as kubectl takes lists apart.
+fn flat(place: Place, mut value: Value) -> Vec<(Place, Value)> {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let kind = text(&value, "kind").unwrap_or_default();
+    let items = match (kind.strip_suffix("List"), value.get_mut("items")) {
+        (Some(item_kind), Some(Value::Array(items))) => Some((item_kind, std::mem::take(items))),
+        (Some(item_kind), Some(Value::Null)) => Some((item_kind, Vec::new())),
+        _ => None,
+    };
+    let Some((item_kind, items)) = items else { return vec![(place, value)] };
+    let api_version = text(&value, "apiVersion");
+    let mut all = Vec::new();
+    for (at, mut item) in items.into_iter().enumerate() {
+        // What a server lists says what it is only once, for the whole list.
+        if let Some(fields) = item.as_object_mut()
+            && !item_kind.is_empty()
+            && !fields.contains_key("kind")
+            && !fields.contains_key("apiVersion")
+        {
+            fields.insert("kind".to_owned(), item_kind.into());
+            fields.insert("apiVersion".to_owned(), api_version.clone().into());
+        }
+        let mut place = place.clone();
+        place.items.push(at);
+        all.append(&mut flat(place, item));
+    }
+    all
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
@@ -120,36 +247,20 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn read(file: &Path) -> Result<String, String> {
+    std::fs::File::open(file).map_err(|error| format!("cannot be read: {error}")).and_then(bounded)
+}
+
+fn bounded(source: impl Read) -> Result<String, String> {
     // Not its size is asked for: a pipe or a device tells none.
     let mut bytes = Vec::new();
-    std::fs::File::open(file)
-        .and_then(|opened| opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
+    source
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("has more than the {MAX_FILE_BYTES} bytes that are read"));
     }
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
-}
-
-fn parse(file: &Path, text: &str, documents: &mut Vec<Document>, mistakes: &mut Vec<Mistake>) {
-    for (number, (line, part)) in split(text).into_iter().enumerate() {
-        let place = Place { file: file.to_owned(), document: number + 1, line };
-        let value: Value = match serde_saphyr::from_str(part) {
-            Ok(value) => value,
-            Err(error) => {
-                let at = error.location().map_or(line, |location| {
-                    line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
-                });
-                mistakes.push(Mistake { place: Place { line: at, ..place }, message: words(&error) });
-                continue;
-            }
-        };
-        match identify(place.clone(), value) {
-            Ok(None) => {}
-            Ok(Some(document)) => documents.push(document),
-            Err(message) => mistakes.push(Mistake { place, message }),
-        }
-    }
 }
 
 /// Why a text is no document. The line is told by its place.
@@ -222,9 +333,9 @@ mod tests {
     use super::*;
 
     fn parse_text(text: &str) -> (Vec<Document>, Vec<String>) {
-        let (mut documents, mut mistakes) = (Vec::new(), Vec::new());
-        parse(Path::new("f.yaml"), text, &mut documents, &mut mistakes);
-        (documents, mistakes.iter().map(ToString::to_string).collect())
+        let mut loaded = Loaded::default();
+        loaded.read(Path::new("f.yaml"), Ok(text.to_owned()));
+        (loaded.documents, loaded.mistakes.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -252,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_there_is_told() {
-        let mistakes = load(&[PathBuf::from("does-not-exist.yaml"), PathBuf::from("neither")]).unwrap_err();
+        let mistakes = load(&[PathBuf::from("does-not-exist.yaml"), PathBuf::from("neither")]).mistakes;
         assert_eq!(mistakes.len(), 2);
         assert!(mistakes[0].to_string().starts_with("does-not-exist.yaml: cannot be read: "));
     }
@@ -282,11 +393,45 @@ mod tests {
         let file = directory.path().join("a.yaml");
         std::fs::write(&file, "kind: A\napiVersion: v1\n").unwrap();
         let paths = [file, directory.path().to_owned(), directory.path().join("../").join(directory.path())];
-        assert_eq!(load(&paths).unwrap().len(), 1);
+        let loaded = load(&paths);
+        assert_eq!((loaded.documents.len(), loaded.mistakes), (1, Vec::new()));
         std::os::unix::fs::symlink("nowhere", directory.path().join("b.yaml")).unwrap();
-        let mistakes = load(&[directory.path().to_owned(), "/dev/zero".into()]).unwrap_err();
+        let mistakes = load(&[directory.path().to_owned(), "/dev/zero".into()]).mistakes;
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert!(told[0].contains("/b.yaml: cannot be read: "), "{told:?}");
         assert_eq!(told[1], "/dev/zero: has more than the 16777216 bytes that are read");
+    }
+
+    #[test]
+    fn a_list_is_what_it_holds() {
+        let (documents, mistakes) = parse_text(
+            "kind: List\napiVersion: v1\nitems:\n- {kind: A, apiVersion: v1}\n- 7\n- kind: BList\n  apiVersion: x/v1\n  items: [{}, {kind: C}]\n\
+             ---\nkind: List\napiVersion: v1\nitems: []\n---\nkind: List\napiVersion: v1\n---\n[]\n",
+        );
+        let shown: Vec<_> =
+            documents.iter().map(|d| (d.kind.as_str(), d.api_version.as_str(), d.place.path())).collect();
+        let expected = [
+            ("A", "v1", "items[0]".to_owned()),
+            ("B", "x/v1", "items[2].items[0]".to_owned()),
+            ("List", "v1", String::new()),
+        ];
+        assert_eq!(shown, expected);
+        let expected = [
+            "f.yaml:1: document 1: items[1]: must be an object with apiVersion, kind and metadata",
+            "f.yaml:1: document 1: items[2].items[1]: apiVersion is required, as text",
+            "f.yaml:16: document 4: must be an object with apiVersion, kind and metadata",
+        ];
+        assert_eq!(mistakes, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_hold_what_it_names() {
+        let mut loaded = Loaded::default();
+        assert!(!loaded.may_hold("a"));
+        loaded.read(Path::new("f.yaml"), Ok("metadata: {name: a-b, other: [\n---\nkind: c\n".to_owned()));
+        let held = ["a-b", "a", "b", "c", "d"].map(|name| loaded.may_hold(name));
+        assert_eq!(held, [true, false, false, true, false]);
+        loaded.read(Path::new("nowhere"), Err("cannot be read".to_owned()));
+        assert!(loaded.may_hold("d"));
     }
 }
