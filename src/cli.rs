@@ -34,8 +34,9 @@ pub enum Command {
     /// Run orchestrations from files on this machine, with no cluster: activities are local processes.
     ///
     /// There is no isolation: a process may do what its user may do, and container images are not run. Exit code 0: all
-    /// succeeded, 1: one did not, 2: something in the files is wrong and nothing was run, 3: time was up, 130: Ctrl-C.
-    /// At the end nothing that was started is left; Ctrl-C once more kills what still ends.
+    /// succeeded, 1: one did not, or the result could not be written, 2: something in the files or flags is wrong and
+    /// nothing was run, 3: time was up, 130: Ctrl-C; other signals that end programs likewise: 128 and their number. At
+    /// the end nothing that was started is left; Ctrl-C once more kills what still ends.
     Run(run::RunArguments),
     /// Tell everything that is wrong with files, with no cluster: in the words of the controllers, with file and line.
     ///

@@ -90,3 +90,9 @@ pub fn identity() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{}_{random:016x}", instance().as_deref().unwrap_or("orchestrator"))
 }
+
+/// Directory of temporary files: TMPDIR, or the system's.
+#[must_use]
+pub fn temporary_directory() -> std::path::PathBuf {
+    std::env::temp_dir()
+}

@@ -91,7 +91,12 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = Place { file: self.file.clone().into(), document: self.document, line: self.line };
+        let place = Place {
+            file: self.file.clone().into(),
+            document: self.document,
+            line: self.line,
+            ..Place::default()
+        };
         let severity = match self.severity {
             Severity::Error => "",
             Severity::Warning => "warning: ",

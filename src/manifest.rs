@@ -9,12 +9,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 mod lines;
+mod parse;
 
 pub use lines::Lines;
+use parse::parse;
 
 /// Largest file that is read, in bytes: more than any object that an API server takes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -22,17 +22,18 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
-/// What is said of a text that is no YAML, and has what no YAML but many a template has.
-const TEMPLATE_HINT: &str =
-    " (this looks like a template: render it first, as `helm template` does, and hand on the result as -)";
 
-/// Where a document stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a document stands. The order is that of reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
+    /// Number of the file among those that were read, from 0.
+    pub number: usize,
     /// The file.
     pub file: PathBuf,
     /// Number of the document in the file, from 1; 0 for the file as a whole.
     pub document: usize,
+    /// Positions in the lists that hold it, from 0, the outermost first; empty for a document of its own.
+    pub items: Vec<usize>,
     /// Line at which the document begins, from 1; 0 for the file as a whole.
     pub line: usize,
 }
@@ -72,10 +73,14 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place.document {
-            0 => write!(formatter, "{}: {}", self.place, self.message),
-            document => write!(formatter, "{}: document {document}: {}", self.place, self.message),
+        write!(formatter, "{}: ", self.place)?;
+        if self.place.document > 0 {
+            write!(formatter, "document {}: ", self.place.document)?;
         }
+        if !self.place.items.is_empty() {
+            write!(formatter, "{}: ", self.place.path())?;
+        }
+        formatter.write_str(&self.message)
     }
 }
 
@@ -107,57 +112,169 @@ pub enum Extent {
     Tree,
 }
 
-/// Reads all documents of files and directories, or every mistake. Directories are read in the order of names, without
-/// descending; what is named twice is read once.
-pub fn load(paths: &[PathBuf]) -> Result<Vec<Document>, Vec<Mistake>> {
-    let mut documents = Vec::new();
-    let mut mistakes = Vec::new();
-    for part in read(paths, Extent::Files) {
-        match part.and_then(identify) {
-            Ok(None) => {}
-            Ok(Some(document)) => documents.push(document),
-            Err(mistake) => mistakes.push(mistake),
-        }
+impl Place {
+    /// Where it stands, in words for another place: `document 2 of run.yaml`.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let document = format!("document {} of {}", self.document, self.file.display());
+        if self.items.is_empty() { document } else { format!("{} of {document}", self.path()) }
     }
-    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+
+    /// Field path within the document: `items[2]`.
+    fn path(&self) -> String {
+        let steps: Vec<String> = self.items.iter().map(|at| format!("items[{at}]")).collect();
+        steps.join(".")
+    }
 }
 
-/// Reads all parts of files and directories in the order of names, and tells what cannot be read. The path `-` is
-/// standard input.
+/// What files hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// Every document that can be read, in the order of reading.
+    pub documents: Vec<Document>,
+    /// Every file and document that cannot be, in the same order.
+    pub mistakes: Vec<Mistake>,
+    /// Texts of the documents that cannot be read.
+    unread: Vec<String>,
+    /// A file could not be read at all.
+    lacks_files: bool,
+}
+
+/// Reads all documents of files and directories; `-` is standard input. Directories are read in the order of names,
+/// without descending; what is named twice is read once.
+#[must_use]
+pub fn load(paths: &[PathBuf]) -> Loaded {
+    let mut loaded = Loaded::default();
+    sources(paths, Extent::Files).for_each(|(file, text)| loaded.read(&file, text));
+    loaded
+}
+
+/// Reads all parts of files and directories in the order of names, and tells what cannot be read; `-` is standard
+/// input. What is named twice is read once.
 pub fn read(paths: &[PathBuf], extent: Extent) -> Vec<Result<Part, Mistake>> {
     let mut parts = Vec::new();
+    for (file, text) in sources(paths, extent) {
+        match text {
+            Ok(text) => parts.extend(split(&text).into_iter().enumerate().map(|(number, (line, part))| {
+                let place = Place { document: number + 1, line, ..file.clone() };
+                let value = parse(&place, part)?;
+                Ok(Part { place, value, text: part.to_owned() })
+            })),
+            Err(message) => parts.push(Err(Mistake { place: file, message })),
+        }
+    }
+    parts
+}
+
+/// Every file with its text, or why it cannot be read.
+fn sources(paths: &[PathBuf], extent: Extent) -> impl Iterator<Item = (Place, Result<String, String>)> {
     let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
     for path in paths {
         if path.as_os_str() == STANDARD_INPUT {
-            let file = Path::new("<stdin>");
-            match text(std::io::stdin()) {
-                Ok(text) => parse(file, &text, &mut parts),
-                Err(message) => parts.push(Err(whole(file, message))),
+            if seen.insert(path.clone()) {
+                all.push((PathBuf::from("<stdin>"), bounded(std::io::stdin().lock())));
             }
             continue;
         }
         match files(path, extent) {
             Ok(files) => {
                 for file in files {
-                    if file.canonicalize().is_ok_and(|canonical| !seen.insert(canonical)) {
-                        continue;
-                    }
-                    let opened =
-                        std::fs::File::open(&file).map_err(|error| format!("cannot be read: {error}"));
-                    match opened.and_then(text) {
-                        Ok(text) => parse(&file, &text, &mut parts),
-                        Err(message) => parts.push(Err(whole(&file, message))),
+                    if !file.canonicalize().is_ok_and(|canonical| !seen.insert(canonical)) {
+                        let text = open(&file);
+                        all.push((file, text));
                     }
                 }
             }
-            Err(message) => parts.push(Err(whole(path, message))),
+            Err(message) => all.push((path.clone(), Err(message))),
         }
     }
-    parts
+    all.into_iter()
+        .enumerate()
+        .map(|(number, (file, text))| (Place { number, file, ..Place::default() }, text))
 }
 
-fn whole(file: &Path, message: String) -> Mistake {
-    Mistake { place: Place { file: file.to_owned(), document: 0, line: 0 }, message }
+impl Loaded {
+    /// Whether what could not be read may hold something of this name.
+    #[must_use]
+    pub fn may_hold(&self, name: &str) -> bool {
+        self.lacks_files || self.unread.iter().any(|text| holds_word(text, name))
+    }
+
+    fn read(&mut self, file: &Place, text: Result<String, String>) {
+        match text {
+            Ok(text) => self.split(file, &text),
+            Err(message) => {
+                self.lacks_files = true;
+                self.mistakes.push(Mistake { place: file.clone(), message });
+            }
+        }
+    }
+
+    fn split(&mut self, file: &Place, text: &str) {
+        for (number, (line, part)) in split(text).into_iter().enumerate() {
+            let place = Place { document: number + 1, line, ..file.clone() };
+            let value = match parse(&place, part) {
+                Ok(value) => value,
+                Err(mistake) => {
+                    self.refuse(mistake.place, mistake.message, part);
+                    continue;
+                }
+            };
+            for (place, value) in flat(place, value) {
+                match identify(place.clone(), value) {
+                    Ok(None) => {}
+                    Ok(Some(document)) => self.documents.push(document),
+                    Err(message) => self.refuse(place, message, part),
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, place: Place, message: String, text: &str) {
+        self.mistakes.push(Mistake { place, message });
+        self.unread.push(text.to_owned());
+    }
+}
+
+/// Whether a name stands in a text, not as a part of a longer name.
+fn holds_word(text: &str, name: &str) -> bool {
+    let continues = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, found)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let behind = text.get(at + found.len()..).and_then(|behind| behind.chars().next());
+            !before.is_some_and(continues) && !behind.is_some_and(continues)
+        })
+}
+
+/// A document, or what the list holds that it is, as kubectl takes lists apart.
+fn flat(place: Place, mut value: Value) -> Vec<(Place, Value)> {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let kind = text(&value, "kind").unwrap_or_default();
+    let items = match (kind.strip_suffix("List"), value.get_mut("items")) {
+        (Some(item_kind), Some(Value::Array(items))) => Some((item_kind, std::mem::take(items))),
+        (Some(item_kind), Some(Value::Null)) => Some((item_kind, Vec::new())),
+        _ => None,
+    };
+    let Some((item_kind, items)) = items else { return vec![(place, value)] };
+    let api_version = text(&value, "apiVersion");
+    let mut all = Vec::new();
+    for (at, mut item) in items.into_iter().enumerate() {
+        // What a server lists says what it is only once, for the whole list.
+        if let Some(fields) = item.as_object_mut()
+            && !item_kind.is_empty()
+            && !fields.contains_key("kind")
+            && !fields.contains_key("apiVersion")
+        {
+            fields.insert("kind".to_owned(), item_kind.into());
+            fields.insert("apiVersion".to_owned(), api_version.clone().into());
+        }
+        let mut place = place.clone();
+        place.items.push(at);
+        all.append(&mut flat(place, item));
+    }
+    all
 }
 
 fn files(path: &Path, extent: Extent) -> Result<Vec<PathBuf>, String> {
@@ -193,7 +310,11 @@ fn files(path: &Path, extent: Extent) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn text(source: impl Read) -> Result<String, String> {
+fn open(file: &Path) -> Result<String, String> {
+    std::fs::File::open(file).map_err(|error| format!("cannot be read: {error}")).and_then(bounded)
+}
+
+fn bounded(source: impl Read) -> Result<String, String> {
     // Not its size is asked for: a pipe or a device tells none.
     let mut bytes = Vec::new();
     source
@@ -206,68 +327,21 @@ fn text(source: impl Read) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
 }
 
-fn parse(file: &Path, text: &str, parts: &mut Vec<Result<Part, Mistake>>) {
-    for (number, (line, part)) in split(text).into_iter().enumerate() {
-        let place = Place { file: file.to_owned(), document: number + 1, line };
-        parts.push(match serde_saphyr::from_str::<Value>(part) {
-            Ok(value) => Ok(Part { place, value, text: part.to_owned() }),
-            Err(error) => {
-                let at = error.location().map_or(line, |location| {
-                    line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
-                });
-                let mut message = words(&error);
-                if part.contains("{{") {
-                    message.push_str(TEMPLATE_HINT);
-                }
-                Err(Mistake { place: Place { line: at, ..place }, message })
-            }
-        });
-    }
-}
-
-/// Why a text is no document. The line is told by its place.
-fn words(error: &Error) -> String {
-    match error {
-        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => words(error),
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
-            "is nested deeper than the 64 levels that are read".to_owned()
-        }
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            "has more parts, or more aliases, than are read".to_owned()
-        }
-        other => {
-            let column = other.location().map_or(1, |location| location.column());
-            let words = UserMessageFormatter.format_message(other);
-            format!("is not YAML: column {column}: {}", words.lines().next().unwrap_or_default())
-        }
-    }
-}
-
 /// What a document says that it is; an empty document is nothing.
-fn identify(part: Part) -> Result<Option<Document>, Mistake> {
-    let Part { place, value, .. } = part;
+fn identify(place: Place, value: Value) -> Result<Option<Document>, String> {
     if value.is_null() {
         return Ok(None);
     }
     if !value.is_object() {
-        let message = "must be an object with apiVersion, kind and metadata".to_owned();
-        return Err(Mistake { place, message });
+        return Err("must be an object with apiVersion, kind and metadata".to_owned());
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let missing: Vec<&str> =
         ["apiVersion", "kind"].into_iter().filter(|name| text(&format!("/{name}")).is_none()).collect();
     match missing.as_slice() {
         [] => {}
-        [one] => return Err(Mistake { place, message: format!("{one} is required, as text") }),
-        several => {
-            return Err(Mistake {
-                place,
-                message: format!("{} are required, as text", several.join(" and ")),
-            });
-        }
+        [one] => return Err(format!("{one} is required, as text")),
+        several => return Err(format!("{} are required, as text", several.join(" and "))),
     }
     let (api_version, kind) = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default());
     let name = text("/metadata/name");
@@ -301,16 +375,40 @@ fn split(text: &str) -> Vec<(usize, &str)> {
 mod tests {
     use super::*;
 
+    fn file(name: &str) -> Place {
+        Place { file: name.into(), ..Place::default() }
+    }
+
     fn parse_text(text: &str) -> (Vec<Document>, Vec<String>) {
-        let (mut parts, mut documents, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
-        parse(Path::new("f.yaml"), text, &mut parts);
-        for part in parts {
-            match part.and_then(identify) {
-                Ok(document) => documents.extend(document),
-                Err(mistake) => mistakes.push(mistake.to_string()),
-            }
+        let mut loaded = Loaded::default();
+        loaded.read(&file("f.yaml"), Ok(text.to_owned()));
+        (loaded.documents, loaded.mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_template_is_told_as_one() {
+        let (_, mistakes) = parse_text("kind: A\nmetadata: {name: {{ .Release.Name }}}\n");
+        assert_eq!(mistakes.len(), 1);
+        assert!(mistakes[0].starts_with("f.yaml:2: document 1: is not YAML: column "), "{mistakes:?}");
+        assert!(mistakes[0].ends_with(parse::TEMPLATE_HINT), "{mistakes:?}");
+    }
+
+    #[test]
+    fn a_tree_is_read_with_what_is_below_but_not_what_is_hidden() {
+        let directory = tempfile::tempdir().unwrap();
+        for file in ["b/c/x.yaml", "a.json", ".git/y.yaml", "b/z.txt"] {
+            let file = directory.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "{}").unwrap();
         }
-        (documents, mistakes)
+        std::os::unix::fs::symlink(directory.path(), directory.path().join("b/loop")).unwrap();
+        let found = |extent| {
+            let parts = read(&[directory.path().to_owned()], extent);
+            let files = parts.into_iter().map(|part| part.unwrap().place.file);
+            files.map(|file| file.strip_prefix(directory.path()).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Extent::Files), [Path::new("a.json")]);
+        assert_eq!(found(Extent::Tree), [Path::new("a.json"), Path::new("b/c/x.yaml")]);
     }
 
     #[test]
@@ -338,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_path_that_is_not_there_is_told() {
-        let mistakes = load(&[PathBuf::from("does-not-exist.yaml"), PathBuf::from("neither")]).unwrap_err();
+        let mistakes = load(&[PathBuf::from("does-not-exist.yaml"), PathBuf::from("neither")]).mistakes;
         assert_eq!(mistakes.len(), 2);
         assert!(mistakes[0].to_string().starts_with("does-not-exist.yaml: cannot be read: "));
     }
@@ -368,37 +466,45 @@ mod tests {
         let file = directory.path().join("a.yaml");
         std::fs::write(&file, "kind: A\napiVersion: v1\n").unwrap();
         let paths = [file, directory.path().to_owned(), directory.path().join("../").join(directory.path())];
-        assert_eq!(load(&paths).unwrap().len(), 1);
+        let loaded = load(&paths);
+        assert_eq!((loaded.documents.len(), loaded.mistakes), (1, Vec::new()));
         std::os::unix::fs::symlink("nowhere", directory.path().join("b.yaml")).unwrap();
-        let mistakes = load(&[directory.path().to_owned(), "/dev/zero".into()]).unwrap_err();
+        let mistakes = load(&[directory.path().to_owned(), "/dev/zero".into()]).mistakes;
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert!(told[0].contains("/b.yaml: cannot be read: "), "{told:?}");
         assert_eq!(told[1], "/dev/zero: has more than the 16777216 bytes that are read");
     }
 
     #[test]
-    fn a_template_is_told_as_one() {
-        let (_, mistakes) = parse_text("kind: A\nmetadata: {name: {{ .Release.Name }}}\n");
-        assert_eq!(mistakes.len(), 1);
-        assert!(mistakes[0].starts_with("f.yaml:2: document 1: is not YAML: column "), "{mistakes:?}");
-        assert!(mistakes[0].ends_with(TEMPLATE_HINT), "{mistakes:?}");
+    fn a_list_is_what_it_holds() {
+        let (documents, mistakes) = parse_text(
+            "kind: List\napiVersion: v1\nitems:\n- {kind: A, apiVersion: v1}\n- 7\n- kind: BList\n  apiVersion: x/v1\n  items: [{}, {kind: C}]\n\
+             ---\nkind: List\napiVersion: v1\nitems: []\n---\nkind: List\napiVersion: v1\n---\n[]\n",
+        );
+        let shown: Vec<_> =
+            documents.iter().map(|d| (d.kind.as_str(), d.api_version.as_str(), d.place.path())).collect();
+        let expected = [
+            ("A", "v1", "items[0]".to_owned()),
+            ("B", "x/v1", "items[2].items[0]".to_owned()),
+            ("List", "v1", String::new()),
+        ];
+        assert_eq!(shown, expected);
+        let expected = [
+            "f.yaml:1: document 1: items[1]: must be an object with apiVersion, kind and metadata",
+            "f.yaml:1: document 1: items[2].items[1]: apiVersion is required, as text",
+            "f.yaml:16: document 4: must be an object with apiVersion, kind and metadata",
+        ];
+        assert_eq!(mistakes, expected);
     }
 
     #[test]
-    fn a_tree_is_read_with_what_is_below_but_not_what_is_hidden() {
-        let directory = tempfile::tempdir().unwrap();
-        for file in ["b/c/x.yaml", "a.json", ".git/y.yaml", "b/z.txt"] {
-            let file = directory.path().join(file);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, "{}").unwrap();
-        }
-        std::os::unix::fs::symlink(directory.path(), directory.path().join("b/loop")).unwrap();
-        let found = |extent| {
-            let parts = read(&[directory.path().to_owned()], extent);
-            let files = parts.into_iter().map(|part| part.unwrap().place.file);
-            files.map(|file| file.strip_prefix(directory.path()).unwrap().to_owned()).collect::<Vec<_>>()
-        };
-        assert_eq!(found(Extent::Files), [Path::new("a.json")]);
-        assert_eq!(found(Extent::Tree), [Path::new("a.json"), Path::new("b/c/x.yaml")]);
+    fn what_cannot_be_read_may_hold_what_it_names() {
+        let mut loaded = Loaded::default();
+        assert!(!loaded.may_hold("a"));
+        loaded.read(&file("f.yaml"), Ok("metadata: {name: a-b, other: [\n---\nkind: c\n".to_owned()));
+        let held = ["a-b", "a", "b", "c", "d"].map(|name| loaded.may_hold(name));
+        assert_eq!(held, [true, false, false, true, false]);
+        loaded.read(&file("nowhere"), Err("cannot be read".to_owned()));
+        assert!(loaded.may_hold("d"));
     }
 }

@@ -1,4 +1,4 @@
-//! Shutdown: Ctrl-C, SIGTERM or a closed terminal, told to all who must stop.
+//! Shutdown: Ctrl-C, Ctrl-\, SIGTERM or a closed terminal, told to all who must stop.
 //!
 //! Responsible for: one handler of signals in the process. Must never: end the process itself.
 
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 /// The signals that have come and ask for an end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// Number of the first: 2 for Ctrl-C, 15 for SIGTERM, 1 for a closed terminal. Zero if none has come.
+    /// Number of the first: 2 for Ctrl-C, 3 for Ctrl-\, 15 for SIGTERM, 1 for a closed terminal. Zero if none has come.
     pub first: u8,
     /// How many have come.
     pub count: usize,
@@ -43,12 +43,14 @@ pub fn signals() -> std::io::Result<watch::Receiver<Signals>> {
     let (sender, receiver) = watch::channel(Signals::default());
     let mut terminate = handler(SignalKind::terminate())?;
     let mut interrupt = handler(SignalKind::interrupt())?;
+    let mut quit = handler(SignalKind::quit())?;
     let mut hang_up = handler(SignalKind::hangup())?;
     tokio::spawn(async move {
         loop {
             let kind = tokio::select! {
                 () = next(&mut terminate) => SignalKind::terminate(),
                 () = next(&mut interrupt) => SignalKind::interrupt(),
+                () = next(&mut quit) => SignalKind::quit(),
                 () = next(&mut hang_up) => SignalKind::hangup(),
             };
             sender.send_modify(|signals| {

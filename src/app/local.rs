@@ -12,18 +12,21 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::api::labels;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::embedded::kinds::definition::Definition;
+use crate::embedded::runner::log;
 use crate::embedded::server::Server;
 use crate::embedded::{job, runner};
+use crate::provider::job::facts::PodFacts;
 
 /// Name of the one node.
 const NODE: &str = "localhost";
 /// Most bytes at the end of a log that are shown.
-const TAIL_BYTES: usize = 2048;
+const TAIL_BYTES: u64 = 2048;
 /// Most lines at the end of a log that are shown.
 const TAIL_LINES: usize = 10;
 
@@ -81,27 +84,53 @@ impl Local {
         self.server.client()
     }
 
+    /// When the first process was started; nothing before.
+    #[must_use]
+    pub fn first_process(&self) -> Option<Instant> {
+        self.runner.first_process.get().copied()
+    }
+
     /// The end of the log of an activity's last pod; empty if it wrote none.
     pub async fn log_tail(&self, namespace: &str, orchestration_uid: &str, activity: &str) -> String {
-        let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
-        let wanted =
-            ListParams::default().labels(&format!("{}={orchestration_uid}", labels::ORCHESTRATION_UID));
-        let Ok(found) = pods.list(&wanted).await else { return String::new() };
-        let of_activity = |pod: &&Pod| {
-            let annotations = pod.metadata.annotations.as_ref();
-            annotations.and_then(|all| all.get(labels::ACTIVITY)).is_some_and(|id| id == activity)
-        };
-        let Some(pod) =
-            found.items.iter().filter(of_activity).max_by_key(|pod| &pod.metadata.creation_timestamp)
-        else {
+        let Some(pod) = self.last_pod(namespace, orchestration_uid, activity).await else {
             return String::new();
         };
         let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
-        let tails = containers.iter().filter_map(|container| {
-            let file = self.runner.log(pod, &container.name).ok()?;
-            tail(&std::fs::read(file).ok()?)
-        });
-        tails.collect::<Vec<_>>().join("\n")
+        let mut tails = Vec::new();
+        for container in containers {
+            if let Ok(file) = self.runner.log(&pod, &container.name) {
+                tails.push(tail(&file).await);
+            }
+        }
+        tails.retain(|tail| !tail.is_empty());
+        tails.join("\n")
+    }
+
+    /// What an activity's last pod waits for, in the kubelet's words; nothing if it does not. The status of the
+    /// Orchestration tells it too, but is not written for every change at once.
+    pub async fn waits_for(
+        &self,
+        namespace: &str,
+        orchestration_uid: &str,
+        activity: &str,
+    ) -> Option<String> {
+        let pod = self.last_pod(namespace, orchestration_uid, activity).await?;
+        let facts = PodFacts::from(&pod);
+        let said = facts.waits_for()?;
+        Some(format!("{}: {}", said.reason, said.message))
+    }
+
+    async fn last_pod(&self, namespace: &str, orchestration_uid: &str, activity: &str) -> Option<Pod> {
+        let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let wanted =
+            ListParams::default().labels(&format!("{}={orchestration_uid}", labels::ORCHESTRATION_UID));
+        let found = pods.list(&wanted).await.ok()?;
+        let of_activity = |pod: &Pod| {
+            let annotations = pod.metadata.annotations.as_ref();
+            annotations.and_then(|all| all.get(labels::ACTIVITY)).is_some_and(|id| id == activity)
+        };
+        let pods = found.items.into_iter().filter(of_activity);
+        pods.max_by_key(|pod| pod.metadata.creation_timestamp.clone())
     }
 
     /// Stops the controllers, ends all processes, and waits for the processes until `at_once` is ready: then they are
@@ -119,10 +148,11 @@ impl Local {
 }
 
 /// The last lines of a log.
-fn tail(log: &[u8]) -> Option<String> {
-    let start = log.len().saturating_sub(TAIL_BYTES);
-    let text = String::from_utf8_lossy(log.get(start..)?).into_owned();
+async fn tail(file: &Path) -> String {
+    let text = log::tail(file, TAIL_BYTES).await.unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    let first = lines.len().saturating_sub(TAIL_LINES);
-    Some(lines.get(first..)?.join("\n")).filter(|tail| !tail.is_empty())
+    lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n")
 }
+
+#[cfg(test)]
+mod tests;

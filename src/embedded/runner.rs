@@ -24,7 +24,7 @@ pub mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -33,6 +33,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use pod::{Context, Sight, live};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub variables: Vec<(String, String)>,
     /// Longest time that processes have to end once the runner is asked to; shorter ones of a pod count.
     pub shutdown_grace: Duration,
+    /// When the first process was started; the runner sets it. Clones of the settings share it.
+    pub first_process: Arc<OnceLock<Instant>>,
 }
 
 /// Which pods the runner runs.
@@ -92,6 +95,7 @@ impl Settings {
             claim: Claim::NodeOrUnassigned("localhost".to_owned()),
             variables: vec![("PATH".to_owned(), DEFAULT_PATH.to_owned())],
             shutdown_grace: Duration::from_secs(5),
+            first_process: Arc::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::cluster::PATIENCE;
 
 mod activities;
+mod mistakes;
 mod results;
 mod samples;
 mod signals;

@@ -3,7 +3,7 @@
 //! Responsible for: every mistake of every document at once, with its place, in the server's and the controllers' own
 //! words; nothing runs if there is one. Must never: judge a document itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use std::fmt::Debug;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -21,13 +21,15 @@ use crate::controller::definitions::NOT_CHECKED;
 use crate::engine::acceptance;
 use crate::engine::condition::find;
 use crate::engine::schema::Schema;
-use crate::manifest::{Document, Mistake};
+use crate::manifest::{Document, Loaded, Mistake};
 
 /// Namespace and name of what was made.
 pub(super) type Made = (String, String);
 
 /// Where documents without a namespace go.
 const DEFAULT_NAMESPACE: &str = "default";
+/// What the server says of fields that are not known, instead of anything else.
+const STRICT: &str = "strict decoding error: ";
 
 /// The order in which kinds are made; all others come first.
 fn rank(kind: &str) -> u8 {
@@ -40,65 +42,188 @@ fn rank(kind: &str) -> u8 {
     }
 }
 
-/// Makes all objects. The result is the Orchestrations, or every mistake.
-pub(super) async fn all(
-    local: &Local,
-    documents: &[Document],
-) -> anyhow::Result<Result<Vec<Made>, Vec<Mistake>>> {
-    let mut mistakes: Vec<Mistake> = Vec::new();
-    let mut made: BTreeMap<u8, Vec<(&Document, Made)>> = BTreeMap::new();
-    let (orchestrations, mut others): (Vec<&Document>, Vec<&Document>) =
-        documents.iter().partition(|document| document.kind == "Orchestration");
-    others.sort_by_key(|document| rank(&document.kind));
-    let refused = make_namespaces(local, documents).await;
-    let has_place = |document: &&Document| !refused.contains_key(&namespace(document));
-    for document in documents {
+/// Makes all objects. The result is the Orchestrations, or every mistake: then none of them was made.
+pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result<Vec<Made>, Vec<Mistake>>> {
+    let refused = make_namespaces(local, &loaded.documents).await;
+    let mut apply = Apply { local, loaded, mistakes: loaded.mistakes.clone(), wrong: BTreeSet::new() };
+    let again = repeated(local, &loaded.documents);
+    let mut usable: Vec<&Document> = Vec::new();
+    for (at, document) in loaded.documents.iter().enumerate() {
         if let Some(why) = refused.get(&namespace(document)) {
-            mistakes.push(mistake(document, &format!("metadata.namespace: {why}")));
+            apply.refuse(document, [format!("metadata.namespace: {why}")]);
+        } else if let Some(first) = again.get(&at) {
+            apply.refuse_again(document, first).await;
+        } else {
+            usable.push(document);
         }
     }
-    for document in others.into_iter().filter(has_place) {
-        match create(local, document, false).await {
-            Ok(created) => made.entry(rank(&document.kind)).or_default().push((document, created)),
-            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
-        }
+    usable.sort_by_key(|document| rank(&document.kind));
+    let (orchestrations, others): (Vec<&Document>, Vec<&Document>) =
+        usable.into_iter().partition(|document| document.kind == "Orchestration");
+    apply.make(others).await?;
+    for document in &orchestrations {
+        apply.check(document).await;
     }
-    let client = local.client();
-    for (document, created) in made.get(&2).into_iter().flatten() {
-        let judged = judged::<ActivityDefinition>(&client, created, |found| {
-            found.status.as_ref().and_then(|status| find(&status.conditions, "Ready")).cloned()
-        });
-        mistakes.extend(problems(document, &judged.await?));
-    }
-    let types = made.get(&2).into_iter().flatten().map(|(_, created)| created);
-    let types: Vec<&Made> = types.collect();
-    for (document, created) in made.get(&3).into_iter().flatten() {
-        let judged = judged::<OrchestrationDefinition>(&client, created, |found| {
-            let ready = found.status.as_ref().and_then(|status| find(&status.conditions, "Ready"))?;
-            (!heals(&ready.message, &created.0, &types)).then(|| ready.clone())
-        });
-        mistakes.extend(problems(document, &judged.await?));
-    }
-    for document in orchestrations.iter().filter(|document| has_place(document)) {
-        if let Err(messages) = check(local, document).await {
-            mistakes.extend(messages.into_iter().map(|message| mistake(document, &message)));
-        }
-    }
-    if orchestrations.is_empty() && mistakes.is_empty() {
-        anyhow::bail!("there is no Orchestration among the documents: nothing to run");
-    }
+    let mut mistakes = apply.mistakes;
     if !mistakes.is_empty() {
         mistakes.sort_by(|a, b| a.place.cmp(&b.place));
         return Ok(Err(mistakes));
     }
+    if orchestrations.is_empty() {
+        anyhow::bail!("there is no Orchestration among the documents: nothing to run");
+    }
     let mut wanted = Vec::new();
     for document in orchestrations {
-        match create(local, document, false).await {
+        match create(local, document, &Create::default()).await {
             Ok(created) => wanted.push(created),
-            Err(messages) => mistakes.extend(messages.into_iter().map(|message| mistake(document, &message))),
+            Err(refusal) => mistakes.extend(refusal.reasons.iter().map(|reason| mistake(document, reason))),
         }
     }
     Ok(if mistakes.is_empty() { Ok(wanted) } else { Err(mistakes) })
+}
+
+/// What was found out so far.
+struct Apply<'a> {
+    local: &'a Local,
+    loaded: &'a Loaded,
+    mistakes: Vec<Mistake>,
+    /// Kind, namespace and name of what has a mistake that was told: what follows from it is not told.
+    wrong: BTreeSet<(String, String, String)>,
+}
+
+impl Apply<'_> {
+    fn refuse(&mut self, document: &Document, reasons: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.mistakes.extend(reasons.into_iter().map(|reason| mistake(document, reason.as_ref())));
+        self.wrong.insert(key(&document.kind, &namespace(document), document.name.as_deref()));
+    }
+
+    /// The second document of the same object. Nothing is made yet, so that the server judges it as if it were the
+    /// only one; the controllers cannot.
+    async fn refuse_again(&mut self, document: &Document, first: &Document) {
+        let (kind, name) = (&document.kind, document.name.as_deref().unwrap_or_default());
+        let message = format!("{kind} \"{name}\" is in {} already", first.place.in_words());
+        self.mistakes.push(Mistake { place: document.place.clone(), message });
+        let (_, reasons) = self.judge(document, true).await;
+        self.mistakes.extend(reasons.iter().map(|reason| mistake(document, reason)));
+    }
+
+    /// Makes everything but Orchestrations, and waits for what the controllers say of definitions.
+    async fn make(&mut self, documents: Vec<&Document>) -> anyhow::Result<()> {
+        let mut made: BTreeMap<u8, Vec<(&Document, Made)>> = BTreeMap::new();
+        for document in documents {
+            let (created, reasons) = self.judge(document, false).await;
+            if !reasons.is_empty() {
+                self.refuse(document, &reasons);
+            }
+            if let Some(created) = created {
+                made.entry(rank(&document.kind)).or_default().push((document, created));
+            }
+        }
+        let client = self.local.client();
+        for (document, created) in made.get(&2).into_iter().flatten() {
+            let judged = judged::<ActivityDefinition>(&client, created, |found| {
+                found.status.as_ref().and_then(|status| find(&status.conditions, "Ready")).cloned()
+            });
+            self.refuse_unready(document, &judged.await?);
+        }
+        let types: Vec<&Made> = made.get(&2).into_iter().flatten().map(|(_, created)| created).collect();
+        for (document, created) in made.get(&3).into_iter().flatten() {
+            let judged = judged::<OrchestrationDefinition>(&client, created, |found| {
+                let ready = found.status.as_ref().and_then(|status| find(&status.conditions, "Ready"))?;
+                (!heals(&ready.message, &created.0, &types)).then(|| ready.clone())
+            });
+            self.refuse_unready(document, &judged.await?);
+        }
+        Ok(())
+    }
+
+    /// What the server says of a document. One with fields that are not known is judged, and made, without them: it
+    /// may have more mistakes, and others may refer to it.
+    async fn judge(&self, document: &Document, dry_run: bool) -> (Option<Made>, Vec<String>) {
+        let strict = match create(self.local, document, &Create { dry_run, lenient: false }).await {
+            Ok(created) => return (Some(created), Vec::new()),
+            Err(refusal) if !refusal.is_strict => return (None, refusal.reasons),
+            Err(refusal) => refusal.reasons,
+        };
+        match create(self.local, document, &Create { dry_run, lenient: true }).await {
+            Ok(created) => (Some(created), strict),
+            Err(refusal) => (None, [strict, refusal.reasons].concat()),
+        }
+    }
+
+    /// Every line of what is wrong with a definition, but for what follows from other mistakes.
+    fn refuse_unready(&mut self, document: &Document, ready: &Condition) {
+        if ready.status == "True" {
+            return;
+        }
+        let namespace = namespace(document);
+        let lines: Vec<&str> = ready.message.lines().filter(|line| !self.follows(line, &namespace)).collect();
+        self.refuse(document, lines);
+    }
+
+    /// Whether a line about a definition is about an activity type that has a mistake of its own, or may have.
+    fn follows(&self, line: &str, namespace: &str) -> bool {
+        let about = |code: &str| {
+            let rest = line.strip_prefix(code)?.split_once("ActivityDefinition \"")?.1;
+            rest.split_once('"').map(|(name, _)| name)
+        };
+        let is_wrong = |name| self.wrong.contains(&key("ActivityDefinition", namespace, Some(name)));
+        about("ActivityNotReady: ").is_some_and(is_wrong)
+            || about("ActivityDefinitionNotFound: ")
+                .is_some_and(|name| is_wrong(name) || self.loaded.may_hold(name))
+    }
+
+    /// What the server and the definitions say of an Orchestration before it is made.
+    async fn check(&mut self, document: &Document) {
+        let (_, mut reasons) = self.judge(document, true).await;
+        let type_ = document.value.pointer("/spec/type").and_then(Value::as_str).unwrap_or_default();
+        if !type_.is_empty() {
+            reasons.extend(self.check_type(document, type_).await);
+        }
+        self.mistakes.extend(reasons.iter().map(|reason| mistake(document, reason)));
+    }
+
+    async fn check_type(&self, document: &Document, type_: &str) -> Vec<String> {
+        let namespace = namespace(document);
+        let definitions: Api<OrchestrationDefinition> = Api::namespaced(self.local.client(), &namespace);
+        match definitions.get_opt(type_).await {
+            Err(error) => vec![words(&error)],
+            Ok(Some(definition)) if !definition.spec.active => {
+                vec![format!("DefinitionInactive: spec.type: {}", acceptance::inactive(type_))]
+            }
+            Ok(Some(definition)) => check_input(document, &definition),
+            Ok(None) => {
+                let follows = self.wrong.contains(&key("OrchestrationDefinition", &namespace, Some(type_)));
+                let missing = !follows && !self.loaded.may_hold(type_);
+                let told = format!("DefinitionNotFound: spec.type: {}", acceptance::not_found(type_));
+                missing.then_some(told).into_iter().collect()
+            }
+        }
+    }
+}
+
+fn key(kind: &str, namespace: &str, name: Option<&str>) -> (String, String, String) {
+    (kind.to_owned(), namespace.to_owned(), name.unwrap_or_default().to_owned())
+}
+
+/// The documents of objects that an earlier document is of: their positions, and the earlier document.
+fn repeated<'a>(local: &Local, documents: &'a [Document]) -> BTreeMap<usize, &'a Document> {
+    let mut first: BTreeMap<(String, String, &str), &Document> = BTreeMap::new();
+    let mut again = BTreeMap::new();
+    for (at, document) in documents.iter().enumerate() {
+        let Some(name) = document.name.as_deref() else { continue };
+        let Some(kind) = local.server.kind(&document.api_version, &document.kind) else { continue };
+        // Saying twice that there is a namespace contradicts nothing.
+        if kind.kind == "Namespace" {
+            continue;
+        }
+        let place = if kind.namespaced { namespace(document) } else { String::new() };
+        match first.entry((kind.storage.clone(), place, name)) {
+            Entry::Vacant(vacant) => drop(vacant.insert(document)),
+            Entry::Occupied(occupied) => drop(again.insert(at, *occupied.get())),
+        }
+    }
+    again
 }
 
 /// Whether a definition was judged before the controller had seen its activity types, or had judged them: then it is
@@ -110,38 +235,23 @@ fn heals(message: &str, namespace: &str, types: &[&Made]) -> bool {
         })
 }
 
-/// What the server and the definitions say of an Orchestration before it is made.
-async fn check(local: &Local, document: &Document) -> Result<(), Vec<String>> {
-    create(local, document, true).await?;
-    let type_ = document.value.pointer("/spec/type").and_then(Value::as_str).unwrap_or_default();
-    let definitions: Api<OrchestrationDefinition> = Api::namespaced(local.client(), &namespace(document));
-    let found = definitions.get_opt(type_).await.map_err(|error| vec![words(&error)])?;
-    match found {
-        None => Err(vec![format!("DefinitionNotFound: spec.type: {}", acceptance::not_found(type_))]),
-        Some(definition) if !definition.spec.active => {
-            Err(vec![format!("DefinitionInactive: spec.type: {}", acceptance::inactive(type_))])
-        }
-        Some(definition) => check_input(document, &definition),
-    }
-}
-
 /// What acceptance would say of the input.
-fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Result<(), Vec<String>> {
+fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Vec<String> {
     let input = document.value.pointer("/spec/input").and_then(Value::as_object);
     if let Some((reason, message)) = input.and_then(acceptance::check_size) {
-        return Err(vec![format!("{reason}: {message}")]);
+        return vec![format!("{reason}: {message}")];
     }
     // A schema with mistakes is told with its definition.
     let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile(raw).ok());
     match acceptance::check_input(schema.as_ref(), input) {
-        Some(text) => Err(text.lines().map(|line| format!("InvalidInput: {line}")).collect()),
-        None => Ok(()),
+        Some(text) => text.lines().map(|line| format!("InvalidInput: {line}")).collect(),
+        None => Vec::new(),
     }
 }
 
 fn namespace(document: &Document) -> String {
     let given = document.value.pointer("/metadata/namespace").and_then(Value::as_str);
-    given.unwrap_or(DEFAULT_NAMESPACE).to_owned()
+    given.filter(|given| !given.is_empty()).unwrap_or(DEFAULT_NAMESPACE).to_owned()
 }
 
 /// Every namespace that a document names is made; people have theirs on the cluster and not in the files. The result
@@ -162,11 +272,30 @@ async fn make_namespaces(local: &Local, documents: &[Document]) -> BTreeMap<Stri
     refused
 }
 
-/// Creates one object, or asks whether it could be created. The error is every reason of the server.
-async fn create(local: &Local, document: &Document, dry_run: bool) -> Result<Made, Vec<String>> {
+/// How an object is created.
+#[derive(Clone, Copy, Debug, Default)]
+struct Create {
+    /// It is only asked whether it could be.
+    dry_run: bool,
+    /// Fields that are not known are left out.
+    lenient: bool,
+}
+
+/// Why an object was not created.
+#[derive(Debug, Default)]
+struct Refusal {
+    /// Every reason of the server.
+    reasons: Vec<String>,
+    /// It has fields that are not known; what else is wrong with it was not looked at.
+    is_strict: bool,
+}
+
+/// Creates one object, or asks whether it could be created.
+async fn create(local: &Local, document: &Document, how: &Create) -> Result<Made, Refusal> {
     let Some(kind) = local.server.kind(&document.api_version, &document.kind) else {
         let what = format!("{} of {}", document.kind, document.api_version);
-        return Err(vec![format!("the embedded API server has no kind {what}")]);
+        let reasons = vec![format!("the embedded API server has no kind {what}")];
+        return Err(Refusal { reasons, ..Refusal::default() });
     };
     let root = if kind.group.is_empty() {
         format!("/api/{}", kind.version)
@@ -179,10 +308,10 @@ async fn create(local: &Local, document: &Document, dry_run: bool) -> Result<Mad
     } else {
         format!("{root}/{}", kind.plural)
     };
-    let dry_run = if dry_run { "&dryRun=All" } else { "" };
-    let answer =
-        post(&local.client(), &format!("{path}?fieldValidation=Strict{dry_run}"), &document.value).await;
-    match answer {
+    let validation = if how.lenient { "Ignore" } else { "Strict" };
+    let dry_run = if how.dry_run { "&dryRun=All" } else { "" };
+    let path = format!("{path}?fieldValidation={validation}{dry_run}");
+    match post(&local.client(), &path, &document.value).await {
         Ok(created) => {
             let name = created.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             Ok((namespace, name.to_owned()))
@@ -191,7 +320,10 @@ async fn create(local: &Local, document: &Document, dry_run: bool) -> Result<Mad
         Err(kube::Error::Api(status)) if kind.kind == "Namespace" && status.is_already_exists() => {
             Ok((String::new(), document.name.clone().unwrap_or_default()))
         }
-        Err(error) => Err(reasons(&error)),
+        Err(error) => Err(Refusal {
+            is_strict: answer(&error).is_some_and(|status| status.message.contains(STRICT)),
+            reasons: reasons(&error),
+        }),
     }
 }
 
@@ -234,14 +366,6 @@ where
         |object: Option<&K>| object.and_then(&ready).is_some_and(|ready| ready.status != "Unknown");
     let found = await_condition(api, &made.1, is_judged).await?;
     found.as_ref().and_then(&ready).ok_or_else(|| anyhow::anyhow!("{} was deleted", made.1))
-}
-
-/// Every line of what is wrong with a definition.
-fn problems(document: &Document, ready: &Condition) -> Vec<Mistake> {
-    if ready.status == "True" {
-        return Vec::new();
-    }
-    ready.message.lines().map(|line| mistake(document, line)).collect()
 }
 
 fn mistake(document: &Document, message: &str) -> Mistake {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use kube::ResourceExt;
@@ -24,20 +25,28 @@ pub enum Format {
     Yaml,
 }
 
-/// The last lines of the logs of failed activities, by Orchestration and activity.
-pub type LogTails = BTreeMap<(String, String), String>;
+/// What people are told beside the Orchestrations.
+#[derive(Clone, Debug, Default)]
+pub struct Notes {
+    /// The last lines of the logs of failed activities, by uid of the Orchestration and id of the activity.
+    pub tails: BTreeMap<(String, String), String>,
+    /// What activities wait for that have not started, by the same.
+    pub waits: BTreeMap<(String, String), String>,
+    /// How long after the program the first process was started; nothing if none was.
+    pub first_process: Option<Duration>,
+}
 
 /// The result as text.
 pub fn render(
     orchestrations: &[Orchestration],
-    tails: &LogTails,
+    notes: &Notes,
     format: Option<Format>,
 ) -> anyhow::Result<String> {
     Ok(match format {
         Some(Format::Json) => format!("{}\n", serde_json::to_string_pretty(&objects(orchestrations)?)?),
         Some(Format::Yaml) => serde_saphyr::to_string(&objects(orchestrations)?)?,
-        Some(Format::Wide) => people(orchestrations, tails, true),
-        None => people(orchestrations, tails, false),
+        Some(Format::Wide) => people(orchestrations, notes, true),
+        None => people(orchestrations, notes, false),
     })
 }
 
@@ -49,16 +58,19 @@ fn objects(orchestrations: &[Orchestration]) -> anyhow::Result<Value> {
     })
 }
 
-fn people(orchestrations: &[Orchestration], tails: &LogTails, wide: bool) -> String {
+fn people(orchestrations: &[Orchestration], notes: &Notes, wide: bool) -> String {
     let mut text = String::new();
     for orchestration in orchestrations {
         // Writing to a String cannot fail.
-        let _ = one(&mut text, orchestration, tails, wide);
+        let _ = one(&mut text, orchestration, notes, wide);
+    }
+    if let Some(first_process) = notes.first_process {
+        let _ = writeln!(text, "\nfirst process after {} ms", first_process.as_millis());
     }
     text
 }
 
-fn one(text: &mut String, orchestration: &Orchestration, tails: &LogTails, wide: bool) -> std::fmt::Result {
+fn one(text: &mut String, orchestration: &Orchestration, notes: &Notes, wide: bool) -> std::fmt::Result {
     let name = orchestration.name_any();
     let status = orchestration.status.clone().unwrap_or_default();
     let state = status.state.as_deref().unwrap_or("Pending");
@@ -75,17 +87,16 @@ fn one(text: &mut String, orchestration: &Orchestration, tails: &LogTails, wide:
         if let (true, Some(outputs)) = (wide, &activity.outputs) {
             writeln!(text, "      outputs {}", Value::Object(outputs.clone()))?;
         }
+        let key = (orchestration.uid().unwrap_or_default(), id.clone());
         if activity.state != ActivityState::Succeeded
             && let (Some(reason), Some(message)) = (&activity.reason, &activity.message)
         {
             writeln!(text, "      {reason}: {message}")?;
+        } else if let Some(wait) = notes.waits.get(&key) {
+            writeln!(text, "      {}", printable(wait))?;
         }
-        if let Some(tail) = tails.get(&(name.clone(), id.clone())).filter(|tail| !tail.is_empty()) {
-            for line in tail.lines() {
-                let shown: String =
-                    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-                writeln!(text, "      | {shown}")?;
-            }
+        for line in notes.tails.get(&key).iter().flat_map(|tail| tail.lines()) {
+            writeln!(text, "      | {}", printable(line))?;
         }
     }
     if let Some(output) = status.output {
@@ -95,4 +106,8 @@ fn one(text: &mut String, orchestration: &Orchestration, tails: &LogTails, wide:
         }
     }
     Ok(())
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -279,6 +279,8 @@ impl Life<'_> {
             Err(message) => self.not_started("StartError", message),
             Ok(process) => {
                 let started_at = self.now();
+                // Later ones find it set.
+                let _ = self.context.settings.first_process.set(Instant::now());
                 self.set(place, State::Running(started_at));
                 let limit = self.context.settings.log_limit;
                 let exit_code = process.end(launch, limit, self.stop.subscribe()).await;
@@ -303,7 +305,7 @@ impl Life<'_> {
             Err(error) => format!("Error on reading termination log: {error}").into_bytes(),
         };
         if message.is_empty() && exit_code != 0 && launch.log_is_message {
-            message = log::end_of(&launch.log, MAX_LOG_MESSAGE).await.unwrap_or_default();
+            message = log::tail(&launch.log, MAX_LOG_MESSAGE).await.unwrap_or_default().into_bytes();
         }
         // Where the share is smaller the kubelet keeps the beginning of what it has read.
         message.truncate(share);

@@ -1,5 +1,6 @@
 //! What stands on standard output at the end, and what happens if nobody reads it.
 
+use std::fs::File;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -91,4 +92,28 @@ fn a_pipe_that_nobody_reads_is_no_failure_of_the_run() {
     for wrong in ["nowhere.yaml", "tests/fixtures/bad", "crds"] {
         assert_eq!(closed(&[wrong], true), (Some(2), String::new()), "{wrong}");
     }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_told_and_fails() {
+    let (_directory, file) = in_file(&script("echo '{\"n\": 1}' > $ORCHESTRATOR_OUTPUT_FILE"));
+    for format in ["json", "yaml", "wide"] {
+        let mut command = Command::new(ORCHESTRATOR);
+        command.args(["run", &file, "-o", format]).stdin(Stdio::null());
+        command.stdout(File::create("/dev/full").unwrap()).stderr(Stdio::piped());
+        let output = within(move || command.output().unwrap());
+        let told = errors(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        let last = told.lines().last().unwrap();
+        assert!(last.starts_with("the result cannot be written to standard output: No space left"), "{told}");
+    }
+}
+
+#[test]
+fn people_are_told_how_soon_the_first_process_was_started() {
+    let (_directory, file) = in_file(&script("true"));
+    let shown = String::from_utf8(run(&[&file]).stdout).unwrap();
+    let line = shown.lines().last().unwrap();
+    let number = line.strip_prefix("first process after ").and_then(|rest| rest.strip_suffix(" ms"));
+    assert!(number.is_some_and(|number| number.parse::<u64>().is_ok()), "{shown}");
 }

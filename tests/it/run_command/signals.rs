@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, a closed terminal, and time that is up: what runs is ended, and nothing stays behind.
+//! Ctrl-C, Ctrl-\, SIGTERM, a closed terminal, and time that is up: what runs is ended, and nothing stays behind.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -94,7 +94,7 @@ impl Run {
 
 #[test]
 fn a_signal_ends_what_runs_and_leaves_nothing_behind() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let run = Run::start(&mut Command::new(ORCHESTRATOR), HEARS, &[]);
         run.signal(signal);
         let (status, written, shown, said) = run.end();
@@ -144,4 +144,54 @@ fn a_signal_that_was_to_be_ignored_is_ignored() {
     let (status, _, shown, said) = run.end();
     assert_eq!(status.code(), Some(0), "as nohup has it: {said}");
     assert!(shown.starts_with("\nrun  one  Succeeded  1/1"), "{shown}");
+}
+
+#[test]
+fn a_signal_before_anything_is_made_is_heard() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, temporary) = (directory.path().join("run.yaml"), directory.path().join("temporary"));
+    pipe_file(&file);
+    std::fs::create_dir(&temporary).unwrap();
+    let child = Command::new(ORCHESTRATOR)
+        .args(["run", file.to_str().unwrap()])
+        .env("TMPDIR", &temporary)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = Pid::from_child(&child);
+    // Opens when the run has: it reads its files now, and there is no end of them.
+    let writer = within(move || File::create(file).unwrap());
+    kill_process(id, Signal::INT).unwrap();
+    let output = within(move || child.wait_with_output().unwrap());
+    drop(writer);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.as_str()), (Some(130), "interrupted; nothing was run\n"));
+    assert_eq!(std::fs::read_dir(temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn what_an_activity_waits_for_is_told_while_it_waits_and_at_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("run.yaml");
+    let text = script("true")
+        .replace("\"command\":", "\"envFrom\":[{\"configMapRef\":{\"name\":\"nope\"}}],\"command\":");
+    std::fs::write(&file, text).unwrap();
+    let mut child = Command::new(ORCHESTRATOR)
+        .args(["run", file.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let id = Pid::from_child(&child);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let expected = "CreateContainerConfigError: configmap \"nope\" not found";
+    let told = within(move || lines.find(|line| line.contains(expected)));
+    assert!(told.is_some_and(|line| line.contains("only") && line.contains("Running")));
+    kill_process(id, Signal::INT).unwrap();
+    let output = within(move || child.wait_with_output().unwrap());
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains(&format!("  only                     Running\n      {expected}\n")), "{shown}");
 }
