@@ -32,7 +32,9 @@ fn in_fixtures(lines: &[&str]) -> Vec<String> {
 fn what_cannot_be_read_hides_no_mistake_of_what_can() {
     assert_eq!(refused(&["tests/fixtures/bad/kinds.yaml"]), in_fixtures(&KINDS));
     assert_eq!(refused(&["tests/fixtures/bad/missing-definition.yaml"]), in_fixtures(&MISSING));
-    let told = refused(&["tests/fixtures/bad"]);
+    let files = ["definition", "kinds", "missing-definition", "not-yaml"];
+    let files = files.map(|name| format!("tests/fixtures/bad/{name}.yaml"));
+    let told = refused(&files.each_ref().map(String::as_str));
     let definition = "definition.yaml:10: document 2: OrchestrationDefinition three-mistakes: ";
     let beginnings = [
         &[definition; 3],
