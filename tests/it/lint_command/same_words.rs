@@ -38,7 +38,10 @@ fn by_document(findings: &[Value], severity: &str) -> BTreeMap<u64, BTreeSet<Str
 fn run_says_what_lint_says() {
     for family in JUDGED.into_iter().chain(["schemas"]) {
         let found = findings(&[&file(family)]);
-        let errors = found.iter().filter(|finding| finding["severity"] == "error");
+        // What only follows from a mistake in another document is not told by `run`.
+        let is_told =
+            |finding: &&Value| finding["severity"] == "error" && finding["code"] != "ActivityNotReady";
+        let errors = found.iter().filter(is_told);
         let lint: BTreeSet<String> = errors
             .map(|finding| {
                 let text_of = |member: &str| finding[member].as_str().unwrap();
@@ -68,6 +71,10 @@ fn lint_says_all_that_the_server_says() {
         let (_, rest) = line.split_once(": document ").unwrap();
         let (document, rest) = rest.split_once(": ").unwrap();
         let (_, message) = rest.split_once(": ").unwrap();
+        // The server's note that it did not look at everything is no mistake, and what is missing is not its to say.
+        if message.starts_with("<nil>: ") || message.starts_with("DefinitionNotFound: ") {
+            continue;
+        }
         let lint = &lint[&document.parse().unwrap()];
         if let Some((_, unknown)) = message.split_once("strict decoding error: ") {
             // The server names them, and lint says what may have been meant.
