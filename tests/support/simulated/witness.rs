@@ -182,6 +182,9 @@ impl Book {
                 let changed = |what: &str| old["metadata"][what] != new["metadata"][what];
                 if !is_ours && (changed("labels") || changed("ownerReferences")) {
                     self.hidden.insert(key.clone());
+                    if let Some((_, is_removed)) = self.jobs.get_mut(&key) {
+                        *is_removed = true;
+                    }
                 }
                 if has(new, "Complete") {
                     self.complete.insert(key);
