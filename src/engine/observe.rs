@@ -83,7 +83,9 @@ pub enum Verdict {
 pub enum FailureReason {
     /// A webhook or an admission policy refused the Job.
     AdmissionDenied,
-    /// The Orchestration's deadline has passed.
+    /// It was stopped, because the Orchestration was terminated or another activity failed.
+    Cancelled,
+    /// The Orchestration's deadline has passed, or that of its `finally`.
     DeadlineExceeded,
     /// The pod was evicted, drained or preempted, or its node was lost.
     Disrupted,
@@ -91,6 +93,10 @@ pub enum FailureReason {
     ExitCode,
     /// The condition of the activity could not be evaluated.
     ExpressionError,
+    /// A container ended with an exit code after which trying again is pointless.
+    FatalExitCode,
+    /// Its image could not be pulled in time.
+    ImagePullFailed,
     /// The input of the activity is larger than 64 KiB.
     InputTooLarge,
     /// The input of the activity is not as its input schema says.
@@ -124,10 +130,13 @@ impl FailureReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AdmissionDenied => "AdmissionDenied",
+            Self::Cancelled => "Cancelled",
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::Disrupted => "Disrupted",
-            Self::ExitCode => "ExitCode",
+            // The message says which.
+            Self::ExitCode | Self::FatalExitCode => "ExitCode",
             Self::ExpressionError => "ExpressionError",
+            Self::ImagePullFailed => "ImagePullFailed",
             Self::InputTooLarge => "InputTooLarge",
             Self::InvalidInput => "InvalidInput",
             Self::InvalidJobTemplate => "InvalidJobTemplate",
