@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use orchestrator::api::ActivityDefinitionSpec;
 use orchestrator::api::orchestration::{Orchestration, OrchestrationStatus};
 use orchestrator::api::orchestration_definition::OrchestrationDefinitionSpec;
 use orchestrator::engine::acceptance::{Definition, decide};
@@ -22,11 +23,12 @@ const WIDTH: usize = 100;
 
 fn main() {
     let spec: OrchestrationDefinitionSpec = serde_json::from_value(definition()).unwrap();
-    let compiled = compile(&spec, |_| TypeState::Ready).unwrap();
+    let type_: ActivityDefinitionSpec = serde_json::from_value(json!({})).unwrap();
+    let compiled = compile(&spec, |_| TypeState::Ready(&type_)).unwrap();
     let edges: usize = (0..compiled.activities.len()).map(|at| compiled.graph.dependencies(at).len()).sum();
     println!("{} activities, {edges} edges; the median and the best of many", compiled.activities.len());
     println!("{:<44} {:>12} {:>12} {:>8}", "", "median", "best", "work");
-    show("compile", None, || compile(&spec, |_| TypeState::Ready).unwrap());
+    show("compile", None, || compile(&spec, |_| TypeState::Ready(&type_)).unwrap());
 
     let accepted = accepted(&compiled);
     let nothing = Observed::default();

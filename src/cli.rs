@@ -52,6 +52,9 @@ pub struct ControllerArguments {
     /// Most objects of one kind that are worked on at the same time.
     #[arg(long, env = "ORCHESTRATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
+    /// Delete pinned definitions (ControllerRevisions) that nothing has referred to for so many seconds, 60 to 31536000.
+    #[arg(long, env = "ORCHESTRATOR_REVISION_RETENTION_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=31_536_000))]
+    pub revision_retention_seconds: u32,
     /// What to log: a level, or directives such as info,kube=debug.
     #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "info")]
     pub log_level: String,

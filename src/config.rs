@@ -3,6 +3,8 @@
 //! Responsible for: being the only reader of the environment besides the client's own. Must never: hold defaults that
 //! the command line does not show.
 
+use std::time::Duration;
+
 /// Which namespaces the operator works in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -22,13 +24,21 @@ pub struct Settings {
     pub allow_host_access: bool,
     /// Most reconciles of one kind at the same time.
     pub concurrency: u16,
+    /// How long nothing may have referred to a pinned definition before it is deleted.
+    pub revision_retention: Duration,
     /// Name of this process in Events: the pod's name where there is one.
     pub instance: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { scope: Scope::Cluster, allow_host_access: false, concurrency: 16, instance: None }
+        Self {
+            scope: Scope::Cluster,
+            allow_host_access: false,
+            concurrency: 16,
+            revision_retention: Duration::from_secs(3600),
+            instance: None,
+        }
     }
 }
 

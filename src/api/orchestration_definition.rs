@@ -169,9 +169,9 @@ pub struct Activity {
     /// Whether the activity is done at all: a CEL expression over `input` and the `activities.<id>.state` and
     /// `activities.<id>.outputs` of those that it depends on, directly or through others; an id with `-` is
     /// `activities["tenant-config"]`. False: the activity is Skipped, which counts as done for those that depend on
-    /// it, and it has no outputs. An error in it fails the activity. At most 2048 characters.
+    /// it, and it has no outputs. An error in it fails the activity. At most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
 
     /// When a failed attempt is followed by another; field by field over what the ActivityDefinition says.

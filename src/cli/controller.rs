@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -20,6 +21,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
         scope: arguments.namespace.map_or(Scope::Cluster, Scope::Namespace),
         allow_host_access: arguments.allow_host_access,
         concurrency: arguments.concurrency,
+        revision_retention: Duration::from_secs(arguments.revision_retention_seconds.into()),
         instance: instance(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

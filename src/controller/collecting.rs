@@ -19,11 +19,8 @@ use super::wiring::scoped;
 use crate::api::{Orchestration, OrchestrationDefinition, labels};
 use crate::client::bounded;
 
-/// How often revisions are looked through.
-pub const SWEEP: Duration = Duration::from_secs(600);
-/// How long nothing may have referred to a revision before it is deleted: far longer than any process takes from reading
-/// a definition to recording that an Orchestration is pinned to it.
-pub const UNUSED_FOR: Duration = Duration::from_secs(3600);
+/// Longest time from one look through all revisions to the next.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
@@ -38,11 +35,12 @@ struct Candidate {
     definition: Definition,
 }
 
-/// Collects until it is dropped.
+/// Collects until it is dropped. What nothing refers to stays for the time that the settings say: far longer than any
+/// process takes from reading a definition to recording that an Orchestration is pinned to it.
 pub async fn run(context: Arc<Context>) {
     let mut unused = HashMap::new();
     loop {
-        tokio::time::sleep(SWEEP).await;
+        tokio::time::sleep((context.settings.revision_retention / 6).min(LONGEST_PAUSE)).await;
         if let Err(error) = sweep(&context, &mut unused).await {
             tracing::warn!(%error, "revisions are not collected, the next time will do");
         }
@@ -62,7 +60,7 @@ async fn sweep(context: &Context, unused: &mut HashMap<String, Instant>) -> Resu
             continue;
         }
         let since = *unused.entry(candidate.uid.clone()).or_insert_with(Instant::now);
-        if since.elapsed() >= UNUSED_FOR {
+        if since.elapsed() >= context.settings.revision_retention {
             due.entry(candidate.definition.clone()).or_default().push(candidate);
         }
     }

@@ -3,6 +3,7 @@
 //! Responsible for: reading the stores of both kinds of definition. Must never: write.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -10,11 +11,12 @@ use tokio::sync::watch;
 
 use super::error::Error;
 use super::guard::Guarded;
+use super::revisions::Revisions;
 use crate::api::{ActivityDefinition, ActivityDefinitionSpec, OrchestrationDefinition};
 use crate::engine::condition;
-use crate::engine::definition::{Compiled, TypeState, compile};
+use crate::engine::definition::{TypeState, compile};
 use crate::engine::problem::Problem;
-use crate::engine::revision::{Revision, Versioned};
+use crate::engine::revision::{Pinned, Revision, Versioned};
 
 /// The stores of both kinds of definition.
 #[derive(Clone, Debug)]
@@ -30,12 +32,10 @@ pub struct Definitions {
 /// A definition that compiles, with the revision that it comes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
-    /// The graph.
-    pub compiled: Compiled,
-    /// The definition with its activity types.
+    /// What can be run.
+    pub pinned: Arc<Pinned>,
+    /// What is stored of it.
     pub revision: Revision,
-    /// Name of the revision.
-    pub name: String,
 }
 
 impl Definitions {
@@ -52,28 +52,36 @@ impl Definitions {
             .map_err(|_| Error::NotReady)
     }
 
-    /// Compiles a definition with the activity types of its namespace.
-    pub fn resolve(&self, definition: &OrchestrationDefinition) -> Result<Resolved, Vec<Problem>> {
+    /// Compiles a definition with the activity types of its namespace. What `revisions` knows of the same content is
+    /// not compiled again: it has the same name.
+    pub fn resolve(
+        &self,
+        definition: &OrchestrationDefinition,
+        revisions: &Revisions,
+    ) -> Result<Resolved, Vec<Problem>> {
         let namespace = definition.namespace().unwrap_or_default();
         let names: BTreeSet<&str> = definition.spec.activities.iter().map(|a| a.type_.as_str()).collect();
-        let mut types = BTreeMap::new();
-        for name in names {
-            if let Some(found) = self.activity(&namespace, name) {
-                types.insert(name.to_owned(), found);
-            }
+        let types: BTreeMap<&str, Result<Versioned<ActivityDefinitionSpec>, String>> =
+            names.into_iter().filter_map(|name| Some((name, self.activity(&namespace, name)?))).collect();
+        let generation = definition.metadata.generation.unwrap_or_default();
+        let usable = types.iter().filter_map(|(name, found)| Some(((*name).to_owned(), found.clone().ok()?)));
+        let revision = Revision {
+            definition: Versioned { generation, spec: definition.spec.clone() },
+            activity_definitions: usable.collect(),
+        };
+        let name = revision.name(&definition.name_any());
+        // One that lacks a type has never been pinned.
+        if let Some(pinned) = revisions.cached(&namespace, &name) {
+            return Ok(Resolved { pinned, revision });
         }
         let compiled = compile(&definition.spec, |type_| match types.get(type_) {
             None => TypeState::Missing,
             Some(Err(message)) => TypeState::NotReady(message.clone()),
             Some(Ok(versioned)) => TypeState::Ready(&versioned.spec),
         })?;
-        let generation = definition.metadata.generation.unwrap_or_default();
-        let definition_spec = Versioned { generation, spec: definition.spec.clone() };
-        let activity_definitions =
-            types.into_iter().filter_map(|(name, found)| Some((name, found.ok()?))).collect();
-        let revision = Revision { definition: definition_spec, activity_definitions };
-        let name = revision.name(&definition.name_any());
-        Ok(Resolved { compiled, revision, name })
+        let types = revision.activity_definitions.iter();
+        let types = types.map(|(name, versioned)| (name.clone(), versioned.spec.clone())).collect();
+        Ok(Resolved { pinned: Arc::new(Pinned { name, compiled, types }), revision })
     }
 
     /// An activity type, or why it cannot be used; nothing if there is none.

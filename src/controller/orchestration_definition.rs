@@ -19,6 +19,7 @@ use crate::api::OrchestrationDefinition;
 use crate::api::orchestration_definition::OrchestrationDefinitionStatus;
 use crate::engine::condition::{self, Statement};
 use crate::engine::problem::{self, Problem, ProblemCode};
+use crate::engine::revision::Pinned;
 use crate::engine::status::difference;
 
 /// Largest revision, in bytes of JSON: what etcd takes in one object, less what else stands in it.
@@ -41,7 +42,7 @@ pub async fn reconcile(
     };
     let (previous, statements) = match &guarded.content {
         Ok(definition) => {
-            let statements = match resolve(&context.definitions, definition, &mut next) {
+            let statements = match resolve(&context, definition, &mut next) {
                 Ok(message) => vec![Statement::new("Ready", Some(true), "Ready", message)],
                 Err(problems) => broken(&problems),
             };
@@ -72,11 +73,11 @@ pub async fn reconcile(
 
 /// Compiles the definition into the status. The result is a sentence for people.
 fn resolve(
-    definitions: &Definitions,
+    context: &Context,
     definition: &OrchestrationDefinition,
     next: &mut OrchestrationDefinitionStatus,
 ) -> Result<String, Vec<Problem>> {
-    let resolved = definitions.resolve(definition)?;
+    let resolved = context.definitions.resolve(definition, &context.revisions)?;
     let bytes = resolved.revision.to_data().to_string().len();
     if bytes > MAX_REVISION_BYTES {
         let message = format!(
@@ -84,14 +85,15 @@ fn resolve(
         );
         return Err(vec![Problem::new(ProblemCode::LimitExceeded, "spec.activities", message)]);
     }
-    let (activities, tiers) = (resolved.compiled.activities.len(), resolved.compiled.tiers.len());
+    let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
+    let (activities, tiers) = (compiled.activities.len(), compiled.tiers.len());
     let mut message = format!("{activities} activities in {tiers} tiers");
-    if !resolved.compiled.warnings.is_empty() {
+    if !compiled.warnings.is_empty() {
         message.push_str("; harmless: ");
-        message.push_str(&problem::text(&resolved.compiled.warnings).replace('\n', "; "));
+        message.push_str(&problem::text(&compiled.warnings).replace('\n', "; "));
     }
-    next.tiers = resolved.compiled.tier_ids();
-    next.revision = Some(resolved.name);
+    next.tiers = compiled.tier_ids();
+    next.revision = Some(name.clone());
     Ok(message)
 }
 

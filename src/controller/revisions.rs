@@ -71,9 +71,9 @@ impl Revisions {
         resolved: Resolved,
     ) -> Result<Stored, Error> {
         let read = |source| Error::Read { what: "the ControllerRevision", source };
-        if let Some(stored) = bounded(self.api(namespace).get_opt(&resolved.name)).await.map_err(read)? {
-            if !holds(&stored, definition, &resolved.name) {
-                let name = &resolved.name;
+        let name = &resolved.pinned.name;
+        if let Some(stored) = bounded(self.api(namespace).get_opt(name)).await.map_err(read)? {
+            if !holds(&stored, definition, name) {
                 return Ok(Err(format!("the ControllerRevision \"{name}\" exists and holds something else")));
             }
         } else {
@@ -83,13 +83,7 @@ impl Revisions {
                 .await
                 .map_err(|source| Error::Write { what: "the ControllerRevision", source })?;
         }
-        let Resolved { compiled, revision, name } = resolved;
-        let types = revision
-            .activity_definitions
-            .into_iter()
-            .map(|(type_, versioned)| (type_, versioned.spec))
-            .collect();
-        Ok(Ok(self.keep(namespace, Pinned { name, compiled, types })))
+        Ok(Ok(self.keep(namespace, resolved.pinned)))
     }
 
     /// A stored revision of a definition.
@@ -109,7 +103,7 @@ impl Revisions {
         let pinned = Revision::from_data(stored.data.0).and_then(|revision| revision.pin(name.to_owned()));
         let allowed = pinned.and_then(|pinned| self.allowed(pinned));
         Ok(allowed
-            .map(|pinned| self.keep(namespace, pinned))
+            .map(|pinned| self.keep(namespace, Arc::new(pinned)))
             .map_err(|why| format!("the ControllerRevision \"{name}\" cannot be run: {why}")))
     }
 
@@ -121,13 +115,14 @@ impl Revisions {
         if problems.is_empty() { Ok(pinned) } else { Err(problem::text(&problems)) }
     }
 
-    fn cached(&self, namespace: &str, name: &str) -> Option<Arc<Pinned>> {
+    /// A revision of this name that has been stored before, if it is still known.
+    #[must_use]
+    pub fn cached(&self, namespace: &str, name: &str) -> Option<Arc<Pinned>> {
         let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         pinned.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    fn keep(&self, namespace: &str, pinned: Pinned) -> Arc<Pinned> {
-        let pinned = Arc::new(pinned);
+    fn keep(&self, namespace: &str, pinned: Arc<Pinned>) -> Arc<Pinned> {
         let mut all = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= CACHED {
             all.clear();
@@ -152,7 +147,7 @@ fn object(namespace: &str, definition: &str, resolved: &Resolved) -> ControllerR
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     ControllerRevision {
         metadata: ObjectMeta {
-            name: Some(resolved.name.clone()),
+            name: Some(resolved.pinned.name.clone()),
             namespace: Some(namespace.to_owned()),
             labels: Some(labels.chain([(labels::DEFINITION_HASH.to_owned(), hash(definition))]).collect()),
             annotations: Some([(labels::DEFINITION.to_owned(), definition.to_owned())].into()),

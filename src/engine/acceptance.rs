@@ -7,9 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::condition::{self, Statement, stamp};
-use super::definition::Compiled;
+use super::definition::{Compiled, input};
 use super::plan::MAX_INPUT_BYTES;
-use super::schema;
+use super::schema::{self, Schema};
 use super::status::{StatusUpdate, duration, summary};
 use super::value::{bytes, is_too_deep};
 use crate::api::common::Object;
@@ -32,12 +32,11 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
     (size > MAX_INPUT_BYTES).then(|| ("InputTooLarge", message()))
 }
 
-/// Why an input is not as a definition wants it, one line for every violation; nothing if it is. Defaults are applied
-/// first.
+/// Why an input is not as the schema of its definition says, one line for every violation; nothing if it is. Defaults
+/// are applied first.
 #[must_use]
-pub fn check_input(compiled: &Compiled, input: Option<&Object>) -> Option<String> {
-    let schema = compiled.schema.as_ref()?;
-    let violations = schema.validate(&Value::Object(compiled.input(input)), "spec.input");
+pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
+    let violations = schema?.validate(&Value::Object(input(schema, given)), "spec.input");
     (!violations.is_empty()).then(|| schema::text(&violations))
 }
 
@@ -99,7 +98,7 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             return refuse(orchestration, "DefinitionInactive", &message, now);
         }
         Definition::Ready { revision, compiled } => {
-            if let Some(message) = check_input(compiled, orchestration.spec.input.as_ref()) {
+            if let Some(message) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
                 return refuse(orchestration, "InvalidInput", &message, now);
             }
             return accept(orchestration, revision, compiled, now);
@@ -231,7 +230,8 @@ mod tests {
         let told = |bytes: usize| {
             let object = orchestration(json!({"type": "t", "input": input(bytes)}));
             let decision = decide(&object, &Definition::NotFound, after(0));
-            let succeeded = condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().clone();
+            let succeeded =
+                condition::find(&decision.update.summary.conditions, "Succeeded").unwrap().clone();
             format!("{} {}: {}", succeeded.status, succeeded.reason, succeeded.message)
         };
         assert!(told(65_536).starts_with("Unknown DefinitionNotFound"));
@@ -245,8 +245,7 @@ mod tests {
     fn told(schema: Value, input: Value) -> String {
         let spec = json!({"schema": schema, "activities": [{"id": "a", "type": "t"}]});
         let plain = serde_json::from_value(json!({})).unwrap();
-        let compiled =
-            compile(&serde_json::from_value(spec).unwrap(), |_| TypeState::Ready(&plain)).unwrap();
+        let compiled = compile(&serde_json::from_value(spec).unwrap(), |_| TypeState::Ready(&plain)).unwrap();
         let object = orchestration(json!({"type": "x", "input": input}));
         let ready = Definition::Ready { revision: "x-1", compiled: &compiled };
         let decision = decide(&object, &ready, after(0));
@@ -270,16 +269,17 @@ mod tests {
         let accepted = "True Accepted: runs from the revision x-1";
         assert_eq!(told(schema.clone(), json!({"region": "eu"})), accepted);
         assert_eq!(told(schema.clone(), json!({"region": "eu", "size": null, "replicas": null})), accepted);
-        assert_eq!(
-            told(schema.clone(), json!({})),
-            "False InvalidInput: spec.input.region: required"
-        );
+        assert_eq!(told(schema.clone(), json!({})), "False InvalidInput: spec.input.region: required");
         assert_eq!(
             told(
                 schema,
                 json!({"region": "mars", "size": 0, "replicas": "3", "owner": {"emails": ["a", 7]}, "ragion": "eu"})
             ),
-            "False InvalidInput: TODO"
+            "False InvalidInput: spec.input.owner.emails[1]: expected string, got integer 7\n\
+             spec.input.ragion: unknown property (did you mean \"region\"?)\n\
+             spec.input.region: may be one of \"eu\", \"us\", got \"mars\"\n\
+             spec.input.replicas: expected integer, got string \"3\"\n\
+             spec.input.size: must be at least 1, got 0"
         );
     }
 

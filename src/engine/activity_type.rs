@@ -22,13 +22,14 @@ pub struct Schemas {
 /// Every mistake in both, in field order.
 pub fn compile(spec: &ActivityDefinitionSpec) -> Result<Schemas, Vec<Problem>> {
     let mut found = Vec::new();
-    let mut compiled = |field: &str, raw: Option<&crate::api::common::Object>| match raw.map(Schema::compile)? {
-        Ok(schema) => Some(schema),
-        Err(mistakes) => {
-            found.extend(problems(field, mistakes));
-            None
-        }
-    };
+    let mut compiled =
+        |field: &str, raw: Option<&crate::api::common::Object>| match raw.map(Schema::compile)? {
+            Ok(schema) => Some(schema),
+            Err(mistakes) => {
+                found.extend(problems(field, mistakes));
+                None
+            }
+        };
     let schemas = Schemas {
         input: compiled("spec.inputSchema", spec.input_schema.as_ref()),
         output: compiled("spec.outputSchema", spec.output_schema.as_ref()),
@@ -38,9 +39,8 @@ pub fn compile(spec: &ActivityDefinitionSpec) -> Result<Schemas, Vec<Problem>> {
 
 /// The mistakes of a schema as problems of the field that holds it.
 pub(super) fn problems(field: &str, mistakes: Vec<Mistake>) -> Vec<Problem> {
-    let problem = |mistake: Mistake| {
-        Problem::new(mistake.code, format!("{field}{}", mistake.pointer), mistake.message)
-    };
+    let problem =
+        |mistake: Mistake| Problem::new(mistake.code, format!("{field}{}", mistake.pointer), mistake.message);
     mistakes.into_iter().map(problem).collect()
 }
 
@@ -64,5 +64,9 @@ pub fn reason(problems: &[Problem]) -> ProblemCode {
 #[must_use]
 pub fn explained(problems: &[Problem]) -> String {
     let (reason, text) = (reason(problems), problem::text(problems));
-    if problems.first().is_some_and(|first| first.code == reason) { text } else { format!("{reason}: {text}") }
+    if problems.first().is_some_and(|first| first.code == reason) {
+        text
+    } else {
+        format!("{reason}: {text}")
+    }
 }

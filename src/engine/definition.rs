@@ -117,8 +117,7 @@ impl Compiled {
     /// The input that activities read: what was given, without nulls and with the defaults of the schema.
     #[must_use]
     pub fn input(&self, given: Option<&Object>) -> Object {
-        let given = without_nulls(given.cloned().unwrap_or_default());
-        self.schema.as_ref().map_or_else(|| given.clone(), |schema| schema.with_defaults(&given))
+        input(self.schema.as_ref(), given)
     }
 
     /// The tiers as ids, as they stand in a status.
@@ -128,6 +127,16 @@ impl Compiled {
             tier.iter().filter_map(|i| self.activities.get(*i)).map(|a| a.id.clone()).collect()
         };
         self.tiers.iter().map(ids).collect()
+    }
+}
+
+/// An input without nulls and with the defaults of a schema.
+#[must_use]
+pub fn input(schema: Option<&Schema>, given: Option<&Object>) -> Object {
+    let given = without_nulls(given.cloned().unwrap_or_default());
+    match schema {
+        Some(schema) => schema.with_defaults(&given),
+        None => given,
     }
 }
 

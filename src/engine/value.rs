@@ -78,6 +78,20 @@ pub fn cut_stored(mut text: String, limit: usize) -> String {
     text
 }
 
+/// A value as JSON on one line, in which nothing breaks the line or turns the direction of writing.
+#[must_use]
+pub fn shown(object: &Object) -> String {
+    let text = serde_json::to_string(object).unwrap_or_default();
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '"' | '\\' | '\'' => shown.push(character),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
+}
+
 fn stored_width(character: char) -> usize {
     match character {
         '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
@@ -283,6 +297,12 @@ mod tests {
         // As Go writes it: {"a":"\u003c\u003e\u0026\u2028\u2029","b":"\u0001\"ü"}
         assert_eq!(stored_bytes(object), 55);
         assert_eq!(bytes(object), 55 - 3 * 5 - 2 * 3);
+    }
+
+    #[test]
+    fn nothing_in_a_shown_value_is_more_than_text() {
+        let object = json!({"a": "x\u{202e}y\n", "b": ["ü 🦀 'q' \"r\"", null]});
+        assert_eq!(shown(object.as_object().unwrap()), r#"{"a":"x\u{202e}y\n","b":["ü 🦀 'q' \"r\"",null]}"#);
     }
 
     #[test]

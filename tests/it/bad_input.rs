@@ -3,6 +3,7 @@
 //! Responsible for: the whole message, as kubectl or a condition shows it. Must never: accept a message that only
 //! contains the right word.
 
+mod data;
 mod graph;
 mod missing;
 mod names;

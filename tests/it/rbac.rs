@@ -4,14 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Client;
 use kube::api::{DeleteParams, PostParams};
 use kube::client::ClientBuilder;
-use orchestrator::api::Orchestration;
+use orchestrator::api::{Orchestration, OrchestrationDefinition};
 use orchestrator::clock::SystemClock;
+use orchestrator::config::Settings;
 use orchestrator::controller::context::ClientHandle;
 use orchestrator::controller::report::Reporter;
 use serde_json::json;
@@ -23,6 +26,7 @@ use crate::support::objects::{activity_definition, chain, fan_out, orchestration
 use crate::support::operator::{Operator, service_account_config};
 use crate::support::recording::{Recorded, Recording};
 use crate::support::rights::{check, granted, needed, used};
+use crate::support::scene::gone;
 
 /// A run that goes well, and goes on after a crash between its acceptance and its first Job.
 async fn restarted() -> BTreeSet<String> {
@@ -85,6 +89,25 @@ async fn explained_and_stopped() -> BTreeSet<String> {
     used(&operator.requests)
 }
 
+/// A revision that nothing refers to any more.
+async fn collected() -> BTreeSet<String> {
+    let namespace = TestNamespace::new().await;
+    let soon = |settings: &mut Settings| settings.revision_retention = Duration::from_millis(600);
+    let operator = Operator::start_with(&namespace, soon).await;
+    let _kubelet = Kubelet::start(&namespace, |_| Act::outputs(&json!({})));
+    namespace.create(activity_definition("step")).await;
+    namespace.create(fan_out("one", 1)).await;
+    namespace.definition_ready("one", "True", "Ready").await;
+    namespace.create(orchestration("run", "one", json!({}))).await;
+    let finished = namespace.finished("run").await;
+    let revisions = namespace.api::<ControllerRevision>();
+    let pinned = revisions.get(&finished.status.unwrap().revision.unwrap()).await.unwrap();
+    namespace.api::<OrchestrationDefinition>().delete("one", &DeleteParams::default()).await.unwrap();
+    namespace.api::<Orchestration>().delete("run", &DeleteParams::default()).await.unwrap();
+    gone(revisions, &pinned).await;
+    used(&operator.requests)
+}
+
 /// The same Event twice is one Event with a count.
 async fn repeated() -> BTreeSet<String> {
     let namespace = TestNamespace::new().await;
@@ -103,8 +126,8 @@ async fn repeated() -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_right_of_the_cluster_role_is_used() {
-    let all = tokio::join!(restarted(), vanished(), explained_and_stopped(), repeated());
-    let used: BTreeSet<String> = [all.0, all.1, all.2, all.3].into_iter().flatten().collect();
+    let all = tokio::join!(restarted(), vanished(), explained_and_stopped(), collected(), repeated());
+    let used: BTreeSet<String> = [all.0, all.1, all.2, all.3, all.4].into_iter().flatten().collect();
     let granted = granted();
     let unused: Vec<&String> = granted.difference(&used).collect();
     let missing: Vec<&String> = used.difference(&granted).collect();

@@ -112,6 +112,27 @@ fn every_mistake_of_every_document_is_told_before_anything_runs() {
 }
 
 #[test]
+fn an_input_that_its_definition_refuses_is_told_before_anything_runs() {
+    let text = script("true").replace(
+        "\"activities\"",
+        "\"schema\":{\"type\":\"object\",\"required\":[\"region\"],\"properties\":{\"region\":{\"type\":\"string\"},\"n\":{\"type\":\"integer\"}}},\"activities\"",
+    );
+    let (_directory, file) =
+        in_file(&text.replace("\"type\":\"one\"", "\"type\":\"one\",\"input\":{\"n\":\"3\"}"));
+    let output = run(&[&file, "--timeout", "60s"]);
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    let told = errors(&output);
+    let expected = [
+        "Orchestration run: InvalidInput: spec.input.n: expected integer, got string \"3\"",
+        "Orchestration run: InvalidInput: spec.input.region: required",
+    ];
+    for (line, expected) in told.lines().zip(expected) {
+        assert!(line.ends_with(expected), "{line}");
+    }
+    assert_eq!(told.lines().count(), 2, "{told}");
+}
+
+#[test]
 fn what_is_no_document_is_told_with_its_line() {
     let output = run(&["tests/fixtures/bad/not-yaml.yaml", "tests/fixtures/bad/kinds.yaml", "nowhere.yaml"]);
     assert_eq!(output.status.code(), Some(2));

@@ -57,8 +57,7 @@ impl Sandbox {
             seen.lock().unwrap().push(line);
         }));
         for crd in orchestrator::api::crds() {
-            builder =
-                builder.definition(Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap());
+            builder = builder.definition(Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap());
         }
         let client = builder.build().client();
         let (stop, stopped) = watch::channel(false);

@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use crate::api::{ActivityDefinition, OrchestrationDefinition};
 use crate::app::local::Local;
 use crate::client::{answer, words};
+use crate::engine::acceptance;
 use crate::engine::condition::find;
+use crate::engine::schema::Schema;
 use crate::manifest::{Document, Mistake};
 
 /// Namespace and name of what was made.
@@ -106,7 +108,21 @@ async fn check(local: &Local, document: &Document) -> Result<(), Vec<String>> {
         Some(definition) if !definition.spec.active => {
             Err(vec![format!("spec.type: OrchestrationDefinition \"{type_}\" is not active")])
         }
-        Some(_) => Ok(()),
+        Some(definition) => check_input(document, &definition),
+    }
+}
+
+/// What acceptance would say of the input.
+fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Result<(), Vec<String>> {
+    let input = document.value.pointer("/spec/input").and_then(Value::as_object);
+    if let Some((reason, message)) = input.and_then(acceptance::check_size) {
+        return Err(vec![format!("{reason}: {message}")]);
+    }
+    // A schema with mistakes is told with its definition.
+    let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile(raw).ok());
+    match acceptance::check_input(schema.as_ref(), input) {
+        Some(text) => Err(text.lines().map(|line| format!("InvalidInput: {line}")).collect()),
+        None => Ok(()),
     }
 }
 

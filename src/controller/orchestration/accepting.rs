@@ -18,6 +18,7 @@ use crate::api::{Orchestration, OrchestrationDefinition};
 use crate::client::bounded;
 use crate::engine::acceptance::{self, Decision, Definition};
 use crate::engine::condition;
+use crate::engine::revision::Pinned;
 
 /// Longest time without a look for a definition that is missing; its arrival wakes us earlier.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -35,7 +36,8 @@ pub(super) async fn accept(
         Some(Err(why)) => acceptance::decide(current, &Definition::NotReady(why), now),
         Some(Ok(None)) => acceptance::decide(current, &Definition::Inactive, now),
         Some(Ok(Some(resolved))) => {
-            let ready = Definition::Ready { revision: &resolved.name, compiled: &resolved.compiled };
+            let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
+            let ready = Definition::Ready { revision: name, compiled };
             let decision = acceptance::decide(current, &ready, now);
             if decision.accepted {
                 return pin(context, run, current, resolved, decision).await;
@@ -91,8 +93,8 @@ fn usable(context: &Context, found: Guarded<OrchestrationDefinition>) -> Result<
         let ready = condition::find(&status.conditions, "Ready");
         return Err(ready.map_or_else(not_seen, condition::explained));
     }
-    let resolved = context.definitions.resolve(&definition).map_err(|_| not_seen())?;
-    if status.revision.as_deref() != Some(resolved.name.as_str()) {
+    let resolved = context.definitions.resolve(&definition, &context.revisions).map_err(|_| not_seen())?;
+    if status.revision.as_deref() != Some(resolved.pinned.name.as_str()) {
         return Err(not_seen());
     }
     Ok(Some(resolved))

@@ -28,7 +28,7 @@ pub(super) async fn carry_on(
     let status = current.status.clone().unwrap_or_default();
     let _in_use = context.revisions.in_use().await;
     if let Some(Ok(Some(resolved))) = definition(context, current).await?
-        && status.revision.as_deref() == Some(resolved.name.as_str())
+        && status.revision.as_deref() == Some(resolved.pinned.name.as_str())
         && context.revisions.store(&namespace, &current.spec.type_, resolved).await?.is_ok()
     {
         return Ok(Next::Again(Arc::clone(current)));

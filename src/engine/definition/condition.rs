@@ -69,12 +69,7 @@ impl Condition {
 }
 
 fn unknown(id: &str, scope: &Scope<'_>, found: &Findings) -> Mistake {
-    // `activities.tenant-config` is a subtraction in CEL.
-    let cut = scope.names.iter().find(|name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-')));
-    let meant = match cut {
-        Some(name) => format!(" (an id with \"-\" is written activities[\"{name}\"])"),
-        None => found.suggestion(id, scope.names.iter().copied()),
-    };
+    let meant = found.suggestion(id, scope.names.iter().copied());
     let message = format!("no activity \"{}\"{meant}", super::shorthand::shorten(id));
     Mistake::of_source(ProblemCode::UnknownReference, message)
 }

@@ -35,7 +35,8 @@ pub(super) fn check_input(
     if let Known::Absent { has } = &wanted {
         let type_ = scope.type_of(at);
         let meant = or_else_has(found, &binding.target, has);
-        let message = format!("ActivityDefinition \"{type_}\" takes no input \"{}\"{meant}", shorten(&binding.target));
+        let message =
+            format!("ActivityDefinition \"{type_}\" takes no input \"{}\"{meant}", shorten(&binding.target));
         return Err(Mistake::of_target(ProblemCode::UnknownReference, message));
     }
     if let Some(why) = mismatch(scope.known(binding.root, &binding.path), wanted) {
@@ -48,7 +49,8 @@ pub(super) fn check_input(
 /// Tells of required inputs that nothing feeds, and warns of those that are missing once what feeds them is skipped.
 pub(super) fn check_required(at: usize, bindings: &[Binding], scope: &Scope<'_>, found: &mut Findings) {
     let Some(schema) = scope.schemas.get(at).and_then(|schemas| schemas.input.as_ref()) else { return };
-    let is_conditional = |at: usize| scope.spec.activities.get(at).is_some_and(|activity| activity.when.is_some());
+    let is_conditional =
+        |at: usize| scope.spec.activities.get(at).is_some_and(|activity| activity.when.is_some());
     let type_ = scope.type_of(at);
     for required in schema.required() {
         let bound = bindings.iter().enumerate().find(|(_, binding)| binding.target == required);
@@ -60,7 +62,8 @@ pub(super) fn check_required(at: usize, bindings: &[Binding], scope: &Scope<'_>,
             continue;
         };
         // A reader with a condition of its own may well be skipped together with what it reads.
-        let Some(read) = binding.activity().filter(|read| is_conditional(*read) && !is_conditional(at)) else {
+        let Some(read) = binding.activity().filter(|read| is_conditional(*read) && !is_conditional(at))
+        else {
             continue;
         };
         let read = scope.names.get(read).copied().unwrap_or_default();
@@ -101,12 +104,19 @@ impl<'a> Scope<'a> {
     fn producer(&self, root: Root) -> Option<&'a Schema> {
         match root {
             Root::Input => self.schema,
-            Root::Activity(activity) => self.schemas.get(activity).and_then(|schemas| schemas.output.as_ref()),
+            Root::Activity(activity) => {
+                self.schemas.get(activity).and_then(|schemas| schemas.output.as_ref())
+            }
         }
     }
 
     /// Whether a path may lead to something, as far as that is declared.
-    pub(super) fn check_declared(&self, root: Root, path: &[Segment], found: &Findings) -> Result<(), Mistake> {
+    pub(super) fn check_declared(
+        &self,
+        root: Root,
+        path: &[Segment],
+        found: &Findings,
+    ) -> Result<(), Mistake> {
         let Some(schema) = self.producer(root) else { return Ok(()) };
         let absent = (1..=path.len()).find_map(|length| {
             let prefix = path.get(..length)?;

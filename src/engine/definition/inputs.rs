@@ -62,8 +62,10 @@ pub(super) fn of_activity(
             Ok(binding) => {
                 let variable = variable_name(&binding.target);
                 if let Some(other) = variables.insert(variable.clone(), binding.target.clone()) {
-                    let message =
-                        format!("\"{}\" and \"{other}\" would both be the variable {variable}", binding.target);
+                    let message = format!(
+                        "\"{}\" and \"{other}\" would both be the variable {variable}",
+                        binding.target
+                    );
                     found.at(at, ProblemCode::VariableCollision, &format!(".inputs[{item}]"), message);
                 }
                 data::check_input(at, binding, &mapping, scope, found)

@@ -7,10 +7,13 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::problem::text;
 use super::*;
 
 mod data;
 mod mistakes;
+mod rejected;
+
 mod scale;
 
 /// The types that are more than a name: `free` takes and produces anything.

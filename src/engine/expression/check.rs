@@ -22,8 +22,9 @@ use names::Names;
 /// Most nodes: operators, calls, names and literals, macros spelled out.
 pub const MAX_NODES: usize = 500;
 
-/// Deepest nesting of nodes. A chain of additions nests; a chain of `&&` does not.
-pub const MAX_DEPTH: usize = 48;
+/// Deepest nesting of nodes: the interpreter recurses, and threads have small stacks. A chain of additions nests; a
+/// chain of `&&` does not.
+pub const MAX_DEPTH: usize = 24;
 
 /// Most comprehensions (`all`, `exists`, `map`, `filter`, …) inside each other.
 pub const MAX_NESTING: usize = 3;
@@ -32,7 +33,7 @@ pub const MAX_NESTING: usize = 3;
 const VARIABLES: [&str; 2] = ["input", "activities"];
 
 /// Names with a meaning in the tree that no call of a function has.
-const OPERATORS: [&str; 18] = [
+const OPERATORS: [&str; 19] = [
     operators::ADD,
     operators::CONDITIONAL,
     operators::DIVIDE,
@@ -51,6 +52,7 @@ const OPERATORS: [&str; 18] = [
     operators::NEGATE,
     operators::NOT_EQUALS,
     operators::NOT_STRICTLY_FALSE,
+    operators::SUBSTRACT,
 ];
 
 /// What was checked.
@@ -312,7 +314,7 @@ impl<'a> Walk<'a> {
         let Some(name) = function_of(call) else {
             return call.args.iter().for_each(|argument| self.visit(argument));
         };
-        let position = self.function_position(&call.func_name);
+        let position = self.function_position(&name);
         if functions::known(&name).is_none() && self.told.insert(name.clone()) {
             let meant = suggestion(&name, functions::names());
             self.wrong(position, format!("unknown function \"{name}\"{meant}"));
@@ -366,9 +368,18 @@ impl<'a> Walk<'a> {
 
     /// Where a function of this name is called first.
     fn function_position(&self, name: &str) -> Position {
-        let next = self.tokens.iter().skip(1);
-        let call = self.tokens.iter().zip(next).find(|(token, next)| token.text == name && next.text == "(");
-        call.map_or(Position::START, |(token, _)| token.position)
+        let (library, function) =
+            name.split_once('.').map_or((None, name), |(library, name)| (Some(library), name));
+        let is_call = |window: &&[Token]| match (library, window) {
+            (Some(library), [one, dot, two, open]) => {
+                one.text == library && dot.text == "." && two.text == function && open.text == "("
+            }
+            (None, [one, open]) => one.text == function && open.text == "(",
+            _ => false,
+        };
+        let width = if library.is_some() { 4 } else { 2 };
+        let call = self.tokens.windows(width).find(is_call).and_then(<[Token]>::first);
+        call.map_or(Position::START, |token| token.position)
     }
 }
 

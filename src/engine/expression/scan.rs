@@ -16,8 +16,8 @@ pub const MAX_LENGTH: usize = 4_096;
 /// Most tokens: names, literals, operators and brackets.
 pub const MAX_TOKENS: usize = 500;
 
-/// Deepest nesting of brackets.
-pub const MAX_BRACKETS: usize = 16;
+/// Deepest nesting of brackets: the parser recurses, a dozen calls for each, and threads have small stacks.
+pub const MAX_BRACKETS: usize = 6;
 
 /// One token.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,1 +1,505 @@
 //! Expressions: tables of mistakes, of what is read, and of results.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn mistakes(source: &str) -> Vec<String> {
+    match Expression::compile(source) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn check_mistakes(source: &str, expected: &[&str]) {
+    assert_eq!(mistakes(source), expected, "{source}");
+}
+
+fn evaluated(source: &str, input: &Value) -> Result<bool, String> {
+    let expression = Expression::compile(source).unwrap_or_else(|mistakes| panic!("{source}: {mistakes:?}"));
+    let outputs = json!({"url": "https://a", "ready": true, "count": 3, "tags": ["x", "y"]});
+    let input = input.as_object().unwrap();
+    let scope = Scope::new(input)
+        .with_activity("build", "Succeeded", outputs.as_object())
+        .with_activity("tenant-config", "Succeeded", outputs.as_object())
+        .with_activity("skipped", "Skipped", None);
+    expression.evaluate(&scope)
+}
+
+fn check(source: &str, expected: Result<bool, &str>) {
+    let input = json!({
+        "cell": "c1", "dark": false, "count": 3, "ratio": 1, "half": 0.5, "big": 9_007_199_254_740_993_i64,
+        "owner": {"email": "a@example.com", "first-name": "Ann", "none": null},
+        "hosts": [{"name": "a", "ports": [80, 443]}, {"name": "b", "ports": []}],
+        "names": ["x", "y"], "labels": {"app": "shop", "tier": "web"}, "when": "2026-01-31T12:00:00Z",
+    });
+    assert_eq!(evaluated(source, &input), expected.map_err(str::to_owned), "{source}");
+}
+
+#[test]
+fn values_are_read_and_compared() {
+    check("input.cell != \"dark\"", Ok(true));
+    check("input.cell == 'c1' && !input.dark", Ok(true));
+    check("input.count > 2 && input.count <= 3", Ok(true));
+    check("input[\"owner\"][\"first-name\"] == \"Ann\"", Ok(true));
+    check("input.hosts[0].ports[1] == 443", Ok(true));
+    check("input.owner.email.endsWith(\"@example.com\")", Ok(true));
+    check("activities.build.state == \"Succeeded\" && activities.build.outputs.ready", Ok(true));
+    check("activities[\"tenant-config\"].outputs.count == input.count", Ok(true));
+    check("activities.skipped.state == 'Skipped'", Ok(true));
+    check("has(activities.skipped.outputs)", Ok(false));
+    check("has(input.owner.email) && !has(input.owner.phone)", Ok(true));
+    check("has(input.owner.none)", Ok(false));
+    check("input.dark ? input.count > 5 : input.count < 5", Ok(true));
+    check("// a comment\ninput.dark || true", Ok(true));
+}
+
+#[test]
+fn numbers_are_equal_as_numbers_and_exact() {
+    check("input.ratio == 1.0 && 1.0 == input.ratio && input.ratio != 1.5", Ok(true));
+    check("input.ratio in [1.0, 2.0]", Ok(true));
+    check("[1, 2.0] == [1.0, 2]", Ok(true));
+    check("input.half * 2.0 == 1.0", Ok(true));
+    check("input.big == 9007199254740993", Ok(true));
+    check("input.big == 9007199254740992", Ok(false));
+    check("input.count == 3u", Ok(true));
+}
+
+#[test]
+fn collections_are_asked() {
+    check("input.hosts.exists(h, h.name == 'b') && !input.hosts.all(h, size(h.ports) > 0)", Ok(true));
+    check("input.hosts.filter(h, 80 in h.ports).map(h, h.name) == ['a']", Ok(true));
+    check("input.hosts.map(h, h.ports.size() > 0, h.name) == ['a']", Ok(true));
+    check("input.names.exists_one(n, n == 'x')", Ok(true));
+    check("'app' in input.labels && !('x' in input.labels)", Ok(true));
+    check("input.labels.all(key, input.labels[key].size() > 2)", Ok(true));
+    check("'y' in activities.build.outputs.tags", Ok(true));
+    check("{'a': 1}.a == 1", Ok(true));
+    check("input.hosts.all(h, h.ports.all(p, p in [80, 443].map(x, x)))", Ok(true));
+    check("input.names.all(name, name.matches('^[a-z]$'))", Ok(true));
+}
+
+#[test]
+fn the_functions_of_kubernetes_are_there() {
+    check("input.names.isSorted() && [1, 2].sum() == 3 && input.names.indexOf('y') == 1", Ok(true));
+    check("'a,b'.split(',').join('-') == 'a-b' && ' x '.trim().upperAscii() == 'X'", Ok(true));
+    check("quantity('1Gi').isGreaterThan(quantity('1G'))", Ok(true));
+    check("isIP('10.0.0.1') && cidr('10.0.0.0/8').containsIP('10.1.2.3')", Ok(true));
+    check("url('https://a:80/b').getHost() == 'a:80'", Ok(true));
+    check("semver('1.2.3').isLessThan(semver('2.0.0'))", Ok(true));
+    check("sets.contains([1, 2], [1]) && math.greatest(1, 2) == 2", Ok(true));
+    check("'abc123'.find('[0-9]+') == '123' && 'a1b2'.findAll('[0-9]') == ['1', '2']", Ok(true));
+    check("'a1b2'.findAll('[0-9]', 1) == ['1'] && !'abc'.matches('^\\\\d$')", Ok(true));
+    check("timestamp(input.when) > timestamp('2026-01-01T00:00:00Z')", Ok(true));
+    check("duration('90s') == duration('1m30s') && '%s-%d'.format(['a', 1]) == 'a-1'", Ok(true));
+    check("string(input.count) == '3' && int('3') == 3 && double(1) == 1.0", Ok(true));
+}
+
+#[test]
+fn errors_at_run_time_are_sentences() {
+    check("input.nothing == 1", Err("no such key \"nothing\""));
+    check("input.owner.none == 1", Err("no such key \"none\""));
+    check("activities.skipped.outputs.url == ''", Err("no such key \"outputs\""));
+    check("activities.missing.state == ''", Err("no such key \"missing\""));
+    check("input.count / 0 == 1", Err("division by zero"));
+    check("input.count % 0 == 1", Err("remainder of a division by zero"));
+    check("input.big * input.big == 1", Err("overflow in mul"));
+    check("input.names[5] == 'x'", Err("the list has no element 5"));
+    check("input.cell", Err("must be a boolean, is string"));
+    check("input.hosts", Err("must be a boolean, is list"));
+    let types = "an operator or function is applied to values of types that it is not for";
+    check("input.cell > 1", Err(types));
+    check("input.count + input.half > 1.0", Err(types));
+    check("input.cell.length == 2", Err(types));
+    check("input.cell && true", Err(types));
+    check(
+        "input.cell.matches('(?=a)' + input.cell)",
+        Err("matches: UnsupportedPattern: look-around and back-references cannot be matched in linear time"),
+    );
+    check("int(input.cell) == 1", Err("int: string parse error: invalid digit found in string"));
+    check("quantity(input.cell).isInteger()", Err("quantity: no numeric value in 'c1'"));
+    // What decides already needs no more.
+    check("true || input.nothing", Ok(true));
+    check("input.nothing == 1 || true", Ok(true));
+    check("has(input.nothing) && input.nothing == 1", Ok(false));
+}
+
+#[test]
+fn the_interpreter_is_never_left_to_panic() {
+    for source in [
+        "math.bitShiftLeft(1, 64) == 0",
+        "math.abs(-9223372036854775807 - 1) == 0",
+        "'%.99999999999f'.format([1.0]) == ''",
+        "'%.70000f'.format([1.0]) == ''",
+        "timestamp('9999-12-31T23:59:59Z') + duration('9999999h') > timestamp('2026-01-01T00:00:00Z')",
+        "duration('99999999999999999999h') > duration('1s')",
+        "-(-9223372036854775807 - 1) > 0",
+        "[1, 'a', true].sort() == []",
+        "'abc'.substring(-1) == ''",
+        "'äöü'.charAt(1) == 'ö' && 'ä'.substring(1) == ''",
+        "[1].slice(5, 2) == []",
+        "optional.none().value() == 1",
+        "size() == 0",
+        "input.size(1) == 0",
+        "matches('a') == 1",
+        "[].min() == 1",
+        "{[1]: 2} == {}",
+        "'a'.replace('', 'b') == ''",
+        "format.named('x') == 1",
+        "contains('a', 'b', 'c')",
+        "double('NaN') > 1.0",
+        "uint(-1) == 0u",
+        "[1, 2].flatten(-1) == []",
+        "ip('::1').family() == 6",
+        "base64.decode('???') == b''",
+    ] {
+        if let Ok(expression) = Expression::compile(source) {
+            let _ = expression.evaluate(&Scope::new(&Object::new()));
+        }
+    }
+}
+
+#[test]
+fn syntax_errors_have_a_place() {
+    check_mistakes("input.a ==", &["line 1 column 11: syntax error: mismatched input the end"]);
+    check_mistakes("", &["line 1 column 1: syntax error: mismatched input the end"]);
+    check_mistakes("input.a ==\n  && true", &["line 2 column 3: syntax error: extraneous input '&&'"]);
+    check_mistakes("input.a = 1", &["line 1 column 9: syntax error: token recognition error at: '= '"]);
+    check_mistakes("'abc", &["line 1 column 1: syntax error: token recognition error at: ''abc'"]);
+    check_mistakes("input.a == 99999999999999999999", &["line 1 column 12: invalid int literal"]);
+    check_mistakes("input.a.all(1, true)", &["line 1 column 13: argument must be a simple name"]);
+    check_mistakes("!!input.a", &["line 1 column 2: \"!!\" is not supported; use brackets"]);
+    check_mistakes("input.a - -1 == - - 1", &["line 1 column 11: \"--\" is not supported; use brackets"]);
+}
+
+#[test]
+fn unknown_names_are_told_with_their_places() {
+    check_mistakes(
+        "inputs.a == 1 ||\n  ouput.b",
+        &[
+            "line 1 column 1: unknown variable \"inputs\" (did you mean \"input\"?); there are input and activities",
+            "line 2 column 3: unknown variable \"ouput\"; there are input and activities",
+        ],
+    );
+    check_mistakes(
+        "input.l.all(x, x > y) && x",
+        &[
+            "line 1 column 20: unknown variable \"y\"; there are input and activities",
+            "line 1 column 26: unknown variable \"x\"; there are input and activities",
+        ],
+    );
+    check_mistakes(
+        "input.l.filter(x, x == z).map(z, z) == [w]",
+        &[
+            "line 1 column 24: unknown variable \"z\"; there are input and activities",
+            "line 1 column 41: unknown variable \"w\"; there are input and activities",
+        ],
+    );
+    check_mistakes(
+        "input.a.startWith('x') && foo(1) && math.foo(1) == 1 && lists.range(3) == []",
+        &[
+            "line 1 column 9: unknown function \"startWith\" (did you mean \"startsWith\"?)",
+            "line 1 column 27: unknown function \"foo\"",
+            "line 1 column 37: unknown function \"math.foo\" (did you mean \"math.floor\"?)",
+            "line 1 column 57: unknown variable \"lists\"; there are input and activities",
+            "line 1 column 63: unknown function \"range\"",
+        ],
+    );
+    check_mistakes(
+        "Foo{a: 1} == 1",
+        &["line 1 column 1: messages are not supported; an object is written {\"key\": value}"],
+    );
+    check_mistakes(
+        "input.a.matches('(?!x)')",
+        &[
+            "line 1 column 9: (?!x): UnsupportedPattern: look-around and back-references cannot be matched in linear time",
+        ],
+    );
+}
+
+#[test]
+fn activities_are_read_by_name() {
+    check_mistakes(
+        "activities.tenant-config.outputs.url == 'x'",
+        &[
+            "line 1 column 1: \"-\" subtracts; a name with a dash is written [\"tenant-config\"], as in activities[\"tenant-config\"]",
+        ],
+    );
+    check_mistakes(
+        "true && input.first-name-of == 'x'",
+        &[
+            "line 1 column 9: \"-\" subtracts; a name with a dash is written [\"first-name-of\"], as in input[\"first-name-of\"]",
+        ],
+    );
+    let by_name = "activities are read by name: activities.<id>.state or activities.<id>.outputs";
+    check_mistakes("activities.all(a, true)", &[&format!("line 1 column 1: {by_name}")]);
+    check_mistakes("true && activities[input.x].state == ''", &[&format!("line 1 column 9: {by_name}")]);
+    check_mistakes("has(activities.a)", &["line 1 column 5: of an activity, state or outputs can be read"]);
+    check_mistakes(
+        "activities.a.stat == ''",
+        &["line 1 column 1: an activity has state and outputs, and no \"stat\" (did you mean \"state\"?)"],
+    );
+    check_mistakes(
+        "activities.a.state.b == ''",
+        &["line 1 column 1: the state of an activity is a string, and always there"],
+    );
+    check("input.count - 1 == 2", Ok(true));
+    check("input.count - activities.build.outputs.count == 0", Ok(true));
+}
+
+#[test]
+fn types_that_cannot_go_together_are_told() {
+    let at = |message: &str| format!("line 1 column 1: {message}");
+    let check = |source: &str, expected: &str| check_mistakes(source, &[&at(expected)]);
+    check("'yes'", "must be a boolean, is a string");
+    check("1 + 2", "must be a boolean, is an integer");
+    check("size(input.l)", "must be a boolean, is an integer");
+    check("input", "must be a boolean, is an object");
+    check("input.l.map(x, x)", "must be a boolean, is a list");
+    check_mistakes(
+        "size(input.l) == '3'",
+        &["line 1 column 6: \"==\" compares an integer with a string, which are never equal"],
+    );
+    check("1 == 'a'", "\"==\" compares an integer with a string, which are never equal");
+    check("'a' < 1", "\"<\" cannot compare a string with an integer");
+    check("1 + 'a' == 2", "\"+\" cannot be applied to an integer and a string");
+    check("1 + 1.0 == 2.0", "\"+\" cannot be applied to an integer and a floating-point number");
+    check("true && 1", "\"&&\" needs two booleans, one side is an integer");
+    check("!'a'", "\"!\" needs a boolean, this is a string");
+    check("1 ? true : false", "\"?\" needs a boolean before it, this is an integer");
+    check("1 in 'abc'", "\"in\" needs a list or an object after it, this is a string");
+    check("'abc'[0] == 'a'", "a string has no elements");
+    check("'abc'.all(c, true)", "only lists and objects have elements, this is a string");
+    check("-'a' == 1", "\"-\" needs a number, this is a string");
+    check("'a'.b == 1", "a string has no members, so no \"b\"");
+    check_mistakes(
+        "true && size(input.l) == 'x'",
+        &["line 1 column 14: \"==\" compares an integer with a string, which are never equal"],
+    );
+    check_mistakes("1 == 1.0 && null != input.x && 1 < 2.5 && 'a' + 'b' == 'ab' && -1 < 0", &[]);
+}
+
+#[test]
+fn limits_are_told() {
+    let long = format!("input.a == '{}'", "x".repeat(MAX_LENGTH));
+    check_mistakes(&long, &["line 1 column 1: an expression has at most 4096 characters, this one has 4109"]);
+    let brackets = format!("{}true{}", "(".repeat(7), ")".repeat(7));
+    check_mistakes(&brackets, &["line 1 column 7: brackets are nested at most 6 deep"]);
+    let tokens = vec!["true"; 300].join(" && ");
+    check_mistakes(
+        &tokens,
+        &[&format!(
+            "line 1 column {}: an expression has at most 500 names, literals, operators and brackets",
+            250 * 8 + 1
+        )],
+    );
+    let sum = format!("{} == 1", vec!["1"; 100].join(" + "));
+    check_mistakes(&sum, &["line 1 column 1: an expression is nested at most 24 deep"]);
+    let macros = vec!["[1].exists_one(x, x)"; 45].join(" && ");
+    assert!(
+        mistakes(&macros)[0]
+            .contains("an expression has at most 500 nodes, macros spelled out; this one has")
+    );
+    let nested = "input.l.all(a, input.l.all(b, input.l.all(c, input.l.all(d, true))))";
+    check_mistakes(
+        nested,
+        &["line 1 column 1: at most 3 loops (all, exists, map, filter) may lie in each other, here are 4"],
+    );
+    check_mistakes("input.l.all(a, a.all(b, b.all(c, true)))", &[]);
+    check_mistakes("input.l.map(a, a).map(b, b).map(c, c).map(d, d).size() == 0", &[]);
+}
+
+/// What evaluation says with a list of so many numbers.
+fn cost(source: &str, count: usize) -> Result<bool, String> {
+    let numbers: Vec<usize> = (0..count).collect();
+    evaluated(source, &json!({"l": numbers, "t": "a".repeat(count), "one": [1]}))
+}
+
+#[test]
+fn what_is_too_costly_is_refused_before_it_begins() {
+    assert_eq!(cost("input.l.all(x, x >= 0)", 20_000), Ok(true));
+    assert_eq!(
+        cost("input.l.all(x, x >= 0)", 200_000),
+        Err("too costly: 1 loops over up to 200000 elements with 12 nodes are 2400000 visits, at most 1000000 are allowed".to_owned())
+    );
+    assert_eq!(cost("input.l.all(x, input.l.all(y, x + y >= 0))", 150), Ok(true));
+    let refused = |source: &str, count: usize| {
+        let why = cost(source, count).unwrap_err();
+        assert!(why.starts_with("too costly: "), "{source}: {why}");
+    };
+    refused("input.l.all(x, input.l.all(y, x + y >= 0))", 1_000);
+    // Operators and functions on whole values are loops too.
+    refused("input.l.all(x, x in input.l)", 10_000);
+    refused("input.l.all(x, input.l == input.l)", 10_000);
+    refused("input.l.filter(x, true).size() == 0", 20_000);
+    refused("input.t.replace('', input.t) == ''", 60_000);
+    refused(
+        "input.t.replace('a', 'aaaaaaaaaa').replace('a', 'aaaaaaaaaa').replace('a', 'aaaaaaaaaa') == ''",
+        60_000,
+    );
+    refused("input.l.all(x, input.t.matches('x' + string(x)))", 5_000);
+    refused("input.t.findAll('.*[^A-Z]|[A-Z]').size() == 0", 60_000);
+    refused("input.t.split('').join(input.t) == ''", 10_000);
+    refused("input.l.distinct().size() == 0", 20_000);
+    refused("input.t.format([1.0]) == ''", 10_000);
+    let doubled = format!("input.one{}.size() == 1", ".map(a, [a, a, a, a, a, a])".repeat(12));
+    refused(&doubled, 1);
+    // And what is small is not.
+    assert_eq!(cost("input.l.filter(x, x > 5).size() == 994", 1_000), Ok(true));
+    assert_eq!(cost("input.t.matches('^a+$')", 60_000), Ok(true));
+    assert_eq!(cost("input.one.all(x, x in input.l)", 10_000), Ok(true));
+    assert_eq!(cost("[1, 2, 3].all(x, [1, 2].all(y, [1].all(z, x + y + z > 0)))", 20), Ok(true));
+}
+
+#[test]
+fn only_the_activities_that_are_read_count() {
+    let expression = Expression::compile("activities.a.state == 'Succeeded'").unwrap();
+    let large = json!({"l": (0..100_000).collect::<Vec<_>>()});
+    let input = Object::new();
+    let scope = Scope::new(&input).with_activity("a", "Succeeded", large.as_object()).with_activity(
+        "b",
+        "Failed",
+        large.as_object(),
+    );
+    assert_eq!(expression.evaluate(&scope), Ok(true));
+}
+
+fn read(source: &str) -> Vec<String> {
+    let expression = Expression::compile(source).unwrap();
+    let segments = |path: &[Segment]| {
+        path.iter()
+            .map(|segment| match segment {
+                Segment::Key(key) => format!("/{key}"),
+                Segment::Index(index) => format!("/{index}"),
+            })
+            .collect::<String>()
+    };
+    let shown = |reference: &Reference| match reference {
+        Reference::Input { path, is_presence, position } => {
+            format!(
+                "{}:{} input{}{}",
+                position.line,
+                position.column,
+                segments(path),
+                if *is_presence { "?" } else { "" }
+            )
+        }
+        Reference::Activity { id, outputs, is_presence, position } => format!(
+            "{}:{} {id}{}{}",
+            position.line,
+            position.column,
+            outputs.as_ref().map_or(".state".to_owned(), |path| format!(".outputs{}", segments(path))),
+            if *is_presence { "?" } else { "" }
+        ),
+    };
+    expression.references().iter().map(shown).collect()
+}
+
+#[test]
+fn what_is_read_is_told_as_far_as_the_text_shows_it() {
+    assert_eq!(
+        read("input.a.b[0][\"c.d\"] == activities.build.outputs.url && activities[\"t-c\"].state == 'x'"),
+        ["1:1 input/a/b/0/c.d", "1:24 build.outputs/url", "1:56 t-c.state"]
+    );
+    assert_eq!(
+        read("has(input.a.b) ||\n input.l[input.n].x == 1"),
+        ["1:5 input/a/b?", "2:2 input/l", "2:10 input/n"]
+    );
+    assert_eq!(
+        read("has(activities.a.outputs.x) || has(activities.a.outputs)"),
+        ["1:5 a.outputs/x?", "1:36 a.outputs?"]
+    );
+    assert_eq!(
+        read("input.l.filter(x, x == input.y).exists(input, input.z == 1)"),
+        ["1:1 input/l", "1:24 input/y"]
+    );
+    assert_eq!(
+        read("size(input) > 0 && input.t.startsWith(input.p)"),
+        ["1:6 input", "1:20 input/t", "1:39 input/p"]
+    );
+}
+
+#[test]
+fn the_deepest_expression_fits_the_stack_of_a_small_thread() {
+    let sums = format!("{} == 1", vec!["input.a"; MAX_DEPTH - 3].join(" + "));
+    let calls = format!("{}input.a{} == 1", "size(".repeat(MAX_BRACKETS), ")".repeat(MAX_BRACKETS));
+    let members = format!("input{} == 1", ".a".repeat(MAX_DEPTH - 3));
+    let too_long = format!("{}1 == 1", "1 - ".repeat(MAX_TOKENS / 2 - 2));
+    let run = move || {
+        for source in [&sums, &calls, &members] {
+            let expression = Expression::compile(source).unwrap();
+            let mut deep = json!(1);
+            for _ in 0..MAX_DEPTH {
+                deep = json!({"a": deep});
+            }
+            let _ = expression.evaluate(&Scope::new(deep.as_object().unwrap()));
+        }
+        assert!(Expression::compile(&too_long).is_err());
+    };
+    std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn every_function_of_the_list_is_there() {
+    for name in functions::names() {
+        let call = match name.split_once('.') {
+            Some((library, function)) => format!("{library}.{function}()"),
+            None => format!("{name}()"),
+        };
+        let program = scan::parse(&call).unwrap();
+        let error =
+            functions::CONTEXT.resolve(&program).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(!error.contains("Undeclared"), "{name}: {error}");
+    }
+}
+
+/// Pieces of expressions, put together at random.
+fn any_source() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        "(input|activities|x|true|null|1|2.5|-3|'a'|\"b\"|b'c'|[0-9]u|input\\.a|input\\.l|activities\\.a\\.outputs\\.o)",
+        "\\PC{0,6}",
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let function = prop::sample::select(functions::names().collect::<Vec<_>>());
+        prop_oneof![
+            (inner.clone(), "(\\+|-|\\*|/|%|==|!=|<|>=|&&|\\|\\|| in )", inner.clone())
+                .prop_map(|(one, operator, other)| format!("{one}{operator}{other}")),
+            (inner.clone(), "(all|exists|exists_one|map|filter)", inner.clone())
+                .prop_map(|(range, name, body)| format!("{range}.{name}(x, {body})")),
+            (function.clone(), inner.clone()).prop_map(|(name, argument)| format!("{name}({argument})")),
+            (inner.clone(), function, inner.clone())
+                .prop_map(|(target, name, argument)| format!("{target}.{name}({argument})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("({a}) ? ({b}) : ({c})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{{{a}: {b}}}")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a})[{b}]")),
+            inner.clone().prop_map(|a| format!("has(({a}).a)")),
+            inner.prop_map(|a| format!("!({a})")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_an_expression_panic(source in any_source()) {
+        match Expression::compile(&source) {
+            Err(mistakes) => {
+                prop_assert!(!mistakes.is_empty());
+                prop_assert!(mistakes.iter().all(|mistake| mistake.line > 0 && mistake.column > 0));
+            }
+            Ok(expression) => {
+                let input = json!({"a": 1, "l": [1, 2, "x", null, {"a": 2}]});
+                let scope = Scope::new(input.as_object().unwrap()).with_activity("a", "Succeeded", input.as_object());
+                let result = expression.evaluate(&scope);
+                prop_assert_eq!(expression.evaluate(&scope), result);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(source in "\\PC{0,60}") {
+        let _ = Expression::compile(&source);
+    }
+}

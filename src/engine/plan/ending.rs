@@ -154,13 +154,7 @@ impl Planner<'_> {
 
     /// The first few activities that had not ended, and why.
     fn unfinished(&self) -> String {
-        let open: Vec<usize> = self
-            .compiled
-            .order
-            .iter()
-            .copied()
-            .filter(|at| !self.is_done(*at))
-            .collect();
+        let open: Vec<usize> = self.compiled.order.iter().copied().filter(|at| !self.is_done(*at)).collect();
         let mut shown: Vec<String> = open
             .iter()
             .take(5)

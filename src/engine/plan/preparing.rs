@@ -72,7 +72,9 @@ impl Planner<'_> {
     fn holds(&self, compiled: &CompiledActivity, when: &Expression) -> Result<bool, (FailureReason, String)> {
         let scope = compiled.reads.iter().fold(Scope::new(self.input()), |scope, read| {
             let entry = self.stored_entry(*read);
-            scope.with_activity(self.id(*read), name(entry.state), entry.outputs.as_ref())
+            // Also of what was skipped: `has(activities.a.outputs.x)` is false then, and no error.
+            let outputs = entry.outputs.as_ref().unwrap_or(nothing());
+            scope.with_activity(self.id(*read), name(entry.state), Some(outputs))
         });
         when.evaluate(&scope).map_err(|why| (FailureReason::ExpressionError, format!("when: {why}")))
     }
@@ -93,7 +95,9 @@ impl Planner<'_> {
             // The entry, not the stored one: the output of an orchestration is written with the last results.
             Root::Activity(activity) => match (&self.entry(activity).outputs, self.state(activity)) {
                 (Some(outputs), _) => path::read(outputs, &binding.path),
-                (None, ActivityState::Succeeded) => binding.path.is_empty().then_some(Found::Whole(nothing())),
+                (None, ActivityState::Succeeded) => {
+                    binding.path.is_empty().then_some(Found::Whole(nothing()))
+                }
                 (None, _) => None,
             },
         }

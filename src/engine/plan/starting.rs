@@ -62,7 +62,11 @@ impl Planner<'_> {
             match self.prepare(activity, compiled) {
                 Ok(Prepared::Inputs(inputs)) => {
                     free -= 1;
-                    self.plan.effects.push(Effect::Start { activity, attempt: self.attempt(activity), inputs });
+                    self.plan.effects.push(Effect::Start {
+                        activity,
+                        attempt: self.attempt(activity),
+                        inputs,
+                    });
                 }
                 Ok(Prepared::Skip(condition)) => self.skip(activity, condition),
                 Err((reason, message)) => {

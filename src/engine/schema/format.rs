@@ -274,3 +274,109 @@ fn is_uri(text: &str) -> bool {
 fn has_good_escapes(text: &str) -> bool {
     text.split('%').skip(1).all(|rest| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: &str, good: &[&str], bad: &[&str]) {
+        let name = known(format).unwrap();
+        for text in good {
+            assert!(holds(name, text), "{format}: {text} is good");
+        }
+        for text in bad {
+            assert!(!holds(name, text), "{format}: {text} is bad");
+        }
+    }
+
+    #[test]
+    fn names_may_have_dashes_and_others_are_not_known() {
+        assert_eq!(known("date-time"), Some("date-time"));
+        assert_eq!(known("datetime"), Some("date-time"));
+        for other in ["int32", "int64", "float", "double", "regex", "time", "json-pointer", "", "DATE"] {
+            assert_eq!(known(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_format_has_good_and_bad_texts() {
+        check(
+            "bsonobjectid",
+            &["507f1f77bcf86cd799439011"],
+            &["507f1f77bcf86cd79943901", "507f1f77bcf86cd79943901g"],
+        );
+        check("byte", &["", "aGk=", "aGVsbG8h"], &["aGk", "a", "????"]);
+        check(
+            "cidr",
+            &["10.0.0.0/8", "fe80::/64", "0.0.0.0/0"],
+            &["10.0.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/+8", "x/8"],
+        );
+        check(
+            "creditcard",
+            &["4111 1111 1111 1111", "5555-5555-5555-4444"],
+            &["4111111111111112", "1234", ""],
+        );
+        check("date", &["2026-02-28"], &["2026-02-30", "2026-2-3", "2026-02-28T00:00:00Z", "today"]);
+        check(
+            "date-time",
+            &["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+02:00", "2026-01-31t12:00:00z"],
+            &[
+                "2026-01-31 12:00:00Z",
+                "2026-01-31T12:00:00",
+                "2026-01-31T12:00Z",
+                "2026-13-01T00:00:00Z",
+                "2026-01-31",
+            ],
+        );
+        check(
+            "duration",
+            &["1h30m", "-1.5s", "0", "22 ns", "2 days", "1 hour", "100ms"],
+            &["", "1", "h", "1 fortnight", "P1D"],
+        );
+        check(
+            "email",
+            &["a@example.com", "A <a@example.com>", "a.b+c@x", "\"a b\"@x"],
+            &["a", "a@", "@x", "a b@x", "a@@x", "<a@x"],
+        );
+        check("hexcolor", &["#fff", "FFFFFF"], &["#ffff", "#ggg", ""]);
+        check(
+            "hostname",
+            &["a", "example.com", "xn--a.example", "a-b.c"],
+            &["", "-a", "a-", "a..b", "a_b", "a b", "a."],
+        );
+        check("ipv4", &["10.0.0.1"], &["10.0.0", "::1", "10.0.0.256", "10.0.0.01"]);
+        check("ipv6", &["::1", "fe80::1", "::ffff:1.2.3.4"], &["10.0.0.1", ":::", "g::"]);
+        check("isbn", &["0321751043", "978-0321751041"], &["0321751044", "978-0321751042", ""]);
+        check("isbn10", &["0321751043", "080442957X"], &["978-0321751041", "0321751044", "X321751043"]);
+        check("isbn13", &["978-0321751041"], &["0321751043", "9780321751042", "1234567890128"]);
+        check(
+            "mac",
+            &["01:23:45:67:89:ab", "01-23-45-67-89-AB", "0123.4567.89ab"],
+            &["01:23:45", "0123456789ab", "01:23:45:67:89:xx"],
+        );
+        check("password", &["", "anything"], &[]);
+        check("rgbcolor", &["rgb(255, 0,1)"], &["rgb(256,0,0)", "rgb(1,2)", "255,0,0"]);
+        check("ssn", &["123-45-6789", "123456789"], &["12-345-6789", "123-45-678"]);
+        check(
+            "uri",
+            &["http://example.com/a?b#c", "urn:a:b", "/path", "https://u@[::1]:80/", "mailto:a@b"],
+            &["", "example.com", "http://a b", "://x", "http://x:port/", "http://[::1", "/%zz", "1a://x"],
+        );
+        let uuid =
+            |version: char, variant: char| format!("6ba7b810-9dad-{version}1d1-{variant}0b4-00c04fd430c8");
+        check(
+            "uuid",
+            &[&uuid('1', '0'), "6BA7B8109DAD11D180B400C04FD430C8"],
+            &["6ba7b810", "", "6ba7b810-9dad-11d1-80b4-00c04fd430c"],
+        );
+        check("uuid3", &[&uuid('3', '0')], &[&uuid('4', '8')]);
+        check("uuid4", &[&uuid('4', '8'), &uuid('4', 'B')], &[&uuid('4', '0'), &uuid('5', '8')]);
+        check("uuid5", &[&uuid('5', 'a')], &[&uuid('5', 'c'), &uuid('4', 'a')]);
+    }
+
+    #[test]
+    fn every_pattern_is_one() {
+        let all = [&UUID, &RGB_COLOR, &SOCIAL_SECURITY, &CREDIT_CARD, &EMAIL, &LONG_DURATION, &GO_DURATION];
+        assert!(all.iter().all(|pattern| pattern.is_some()));
+    }
+}

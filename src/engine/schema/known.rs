@@ -121,7 +121,9 @@ fn compare(producer: &Node, consumer: &Node, at: &str) -> Option<String> {
         }
     }
     if consumer.is_closed() {
-        let surplus = |name: &&str| consumer.declared(name).is_none();
+        let surplus = |name: &&str| {
+            consumer.declared(name).is_none() && !consumer.required().any(|required| required == *name)
+        };
         if let Some(name) = producer.required().find(surplus) {
             return told(format!("always has {}, which is not allowed", shown(&Value::from(name))));
         }

@@ -65,6 +65,10 @@ impl Counts {
         self.check(self.large_patterns, MAX_LARGE_PATTERNS, "patterns with large repetitions", at)
     }
 
+    pub(super) fn depth(&mut self, depth: usize, at: &str) -> Result<(), Mistake> {
+        self.check(depth + 1, MAX_DEPTH, "levels of schemas inside each other, references followed", at)
+    }
+
     fn check(&mut self, count: usize, limit: usize, what: &str, at: &str) -> Result<(), Mistake> {
         if count <= limit {
             return Ok(());
@@ -82,13 +86,4 @@ pub(super) fn check_size(bytes: usize) -> Result<(), Mistake> {
     let message =
         format!("SchemaTooLarge: a schema has at most {MAX_SIZE} bytes of JSON, this one has {bytes}");
     Err(Mistake::new(ProblemCode::LimitExceeded, "", message))
-}
-
-/// Whether a schema is nested less deeply than it may be.
-pub(super) fn check_depth(depth: usize, at: &str) -> Result<(), Mistake> {
-    if depth < MAX_DEPTH {
-        return Ok(());
-    }
-    let message = format!("a schema is nested at most {MAX_DEPTH} levels deep, references followed");
-    Err(Mistake::new(ProblemCode::LimitExceeded, at, message))
 }

@@ -3,17 +3,19 @@
 //! Responsible for: every mistake in it, told with its place, and its limits. Must never: follow a reference out of
 //! the schema.
 
+mod values;
+
 use serde_json::{Map, Value, json};
 
 use super::keywords;
-use super::limits::{Counts, check_depth, check_size};
-use super::node::{Additional, Node, Type};
-use super::references::{Resolved, resolve};
+use super::limits::{Counts, check_size};
+use super::node::{Additional, Node};
+use super::references::{Resolved, keyword as keyword_path, resolve};
 use super::validate::Validator;
 use super::{Mistake, defaults, format};
 use crate::api::common::Object;
-use crate::engine::pattern;
 use crate::engine::problem::{ProblemCode, suggestion};
+use values::described;
 
 /// The member that holds the schema, as in a CustomResourceDefinition.
 const WRAPPER: &str = "openAPIV3Schema";
@@ -98,11 +100,22 @@ pub(super) fn read(raw: &Object) -> Result<(Node, Validator), Vec<Mistake>> {
         reader.check_defaults();
     }
     if !reader.mistakes.is_empty() {
-        return Err(reader.mistakes);
+        return Err(once_each(reader.mistakes));
     }
     let validator = Validator::build(&node)
         .map_err(|message| vec![Mistake::new(ProblemCode::LimitExceeded, &at, message)])?;
     Ok((node, validator))
+}
+
+/// What is referred to twice is read twice.
+fn once_each(mistakes: Vec<Mistake>) -> Vec<Mistake> {
+    let mut told = Vec::with_capacity(mistakes.len());
+    for mistake in mistakes {
+        if !told.contains(&mistake) {
+            told.push(mistake);
+        }
+    }
+    told
 }
 
 /// Where a schema stands.
@@ -150,7 +163,8 @@ impl<'a> Reader<'a> {
             return node;
         }
         let counted = self.counts.node(at);
-        if self.counted(counted).is_none() || self.counted(check_depth(place.depth, at)).is_none() {
+        let nested = self.counts.depth(place.depth, at);
+        if self.counted(counted).is_none() || self.counted(nested).is_none() {
             return node;
         }
         let Some(members) = raw.as_object() else {
@@ -159,7 +173,7 @@ impl<'a> Reader<'a> {
         };
         for (keyword, value) in members {
             if !value.is_null() {
-                self.keyword(&mut node, keyword, value, &super::member(at, keyword), place);
+                self.keyword(&mut node, keyword, value, &keyword_path(at, keyword), place);
             }
         }
         self.bounds(&mut node, members, at);
@@ -260,72 +274,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bounds of numbers: exclusive ones are flags in OpenAPI v3 and numbers in JSON Schema.
-    fn bounds(&mut self, node: &mut Node, members: &Map<String, Value>, at: &str) {
-        for (inclusive, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")] {
-            let bound = members.get(inclusive).filter(|bound| !bound.is_null());
-            if let Some(bound) = bound.filter(|bound| !bound.is_number()) {
-                self.wrong(
-                    &format!("{at}.{inclusive}"),
-                    format!("must be a number, is {}", described(bound)),
-                );
-                continue;
-            }
-            match members.get(exclusive) {
-                Some(Value::Bool(true)) => match bound {
-                    Some(bound) => drop(node.constraints.insert(exclusive.to_owned(), bound.clone())),
-                    None => self.wrong(&format!("{at}.{exclusive}"), format!("needs {inclusive} beside it")),
-                },
-                Some(number @ Value::Number(_)) => {
-                    node.constraints.insert(exclusive.to_owned(), number.clone());
-                    node.constraints.extend(bound.map(|bound| (inclusive.to_owned(), bound.clone())));
-                }
-                None | Some(Value::Null | Value::Bool(false)) => {
-                    node.constraints.extend(bound.map(|bound| (inclusive.to_owned(), bound.clone())));
-                }
-                Some(other) => {
-                    let message = format!("must be true, false or a number, is {}", described(other));
-                    self.wrong(&format!("{at}.{exclusive}"), message);
-                }
-            }
-        }
-    }
-
-    /// Lists whose elements are told apart.
-    fn lists(&mut self, node: &mut Node, members: &'a Map<String, Value>, at: &str) {
-        let Some(kind) = members.get("x-kubernetes-list-type").filter(|kind| !kind.is_null()) else { return };
-        let kind_at = format!("{at}.x-kubernetes-list-type");
-        match kind.as_str() {
-            Some("atomic") => {}
-            Some("set") => drop(node.constraints.insert("uniqueItems".to_owned(), json!(true))),
-            Some("map") => {
-                let keys_at = format!("{at}.x-kubernetes-list-map-keys");
-                let keys = members.get("x-kubernetes-list-map-keys").unwrap_or(&Value::Null);
-                let keys = self.names(keys, &keys_at);
-                node.constraints.insert(keywords::MAP_KEYS.to_owned(), json!(keys));
-            }
-            _ => self.wrong(&kind_at, format!("may be atomic, set or map, is {}", super::shown(kind))),
-        }
-    }
-
-    fn pattern(&mut self, node: &mut Node, value: &Value, at: &str) {
-        let Some(text) = self.text(value, at) else { return };
-        match pattern::compile(text) {
-            Ok((_, pattern::Size::Small)) => {}
-            Ok((_, pattern::Size::Large)) => {
-                let counted = self.counts.large_pattern(at);
-                if self.counted(counted).is_none() {
-                    return;
-                }
-            }
-            Err((code, message)) => {
-                self.mistakes.push(Mistake::new(code, at, message));
-                return;
-            }
-        }
-        node.constraints.insert(keywords::PATTERN.to_owned(), json!(text));
-    }
-
     fn reference(
         &mut self,
         node: &mut Node,
@@ -402,66 +350,5 @@ impl<'a> Reader<'a> {
             .enumerate()
             .map(|(index, raw)| self.schema(raw, &format!("{at}[{index}]"), place))
             .collect()
-    }
-
-    fn type_(&mut self, value: &Value, at: &str) -> Option<Type> {
-        let known = value.as_str().and_then(|word| Type::ALL.into_iter().find(|type_| type_.word() == word));
-        if known.is_none() {
-            let words = Type::ALL.map(Type::word);
-            let meant = suggestion(value.as_str().unwrap_or_default(), words.into_iter());
-            let message = format!("may be one of {}, is {}{meant}", words.join(", "), super::shown(value));
-            self.wrong(at, message);
-        }
-        known
-    }
-
-    fn flag(&mut self, value: &Value, at: &str) -> bool {
-        value.as_bool().unwrap_or_else(|| {
-            self.wrong(at, format!("must be true or false, is {}", described(value)));
-            false
-        })
-    }
-
-    fn text<'v>(&mut self, value: &'v Value, at: &str) -> Option<&'v str> {
-        if !value.is_string() {
-            self.wrong(at, format!("must be a string, is {}", described(value)));
-        }
-        value.as_str()
-    }
-
-    fn object<'v>(&mut self, value: &'v Value, at: &str) -> Option<&'v Object> {
-        if !value.is_object() {
-            self.wrong(at, format!("must be an object, is {}", described(value)));
-        }
-        value.as_object()
-    }
-
-    /// A list with at least one element.
-    fn list<'v>(&mut self, value: &'v Value, at: &str) -> Option<&'v [Value]> {
-        let list = value.as_array().filter(|list| !list.is_empty());
-        if list.is_none() {
-            self.wrong(at, format!("must be a list with at least one element, is {}", described(value)));
-        }
-        list.map(Vec::as_slice)
-    }
-
-    fn names(&mut self, value: &Value, at: &str) -> Vec<String> {
-        let names = value
-            .as_array()
-            .map(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
-        names.flatten().unwrap_or_else(|| {
-            self.wrong(at, format!("must be a list of strings, is {}", described(value)));
-            Vec::new()
-        })
-    }
-}
-
-/// A value by its type, or itself if it says more.
-fn described(value: &Value) -> String {
-    match value {
-        Value::Object(_) => "an object".to_owned(),
-        Value::Array(list) if list.is_empty() => "an empty list".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        scalar => super::shown(scalar),
     }
 }

@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::engine::path::is_name;
+
 /// Where a reference leads.
 pub(super) enum Resolved<'a> {
     /// To a schema of the same document.
@@ -33,5 +35,13 @@ pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Resolved<'a> {
 /// A reference as a path of members: `#/definitions/a` becomes `.definitions.a`.
 pub(super) fn place(reference: &str) -> String {
     let names = reference.trim_start_matches('#').split('/').filter(|name| !name.is_empty());
-    names.fold(String::new(), |path, name| super::member(&path, &name.replace("~1", "/").replace("~0", "~")))
+    names.fold(String::new(), |path, name| keyword(&path, &name.replace("~1", "/").replace("~0", "~")))
+}
+
+/// A path with a member of a schema appended; keywords may begin with a dollar.
+pub(super) fn keyword(path: &str, name: &str) -> String {
+    match name.strip_prefix('$') {
+        Some(rest) if is_name(rest) => format!("{path}.{name}"),
+        _ => super::member(path, name),
+    }
 }

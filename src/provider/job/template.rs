@@ -140,16 +140,22 @@ impl Checker {
     fn long_texts(&mut self, container: &Value, path: &str) {
         for field in ["args", "command"] {
             let list = container.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            for (index, text) in list.iter().enumerate().filter_map(|(index, text)| Some((index, text.as_str()?))) {
+            for (index, text) in
+                list.iter().enumerate().filter_map(|(index, text)| Some((index, text.as_str()?)))
+            {
                 if text.len() > MAX_ARGUMENT {
-                    let message = format!("has {} bytes, a process takes at most {MAX_ARGUMENT} in one argument", text.len());
+                    let message = format!(
+                        "has {} bytes, a process takes at most {MAX_ARGUMENT} in one argument",
+                        text.len()
+                    );
                     self.invalid(format!("{path}.{field}[{index}]"), message);
                 }
             }
         }
         for (index, value) in texts(container, "env", "value") {
             if value.len() > MAX_VARIABLE {
-                let message = format!("has {} bytes, at most {MAX_VARIABLE} are possible in one variable", value.len());
+                let message =
+                    format!("has {} bytes, at most {MAX_VARIABLE} are possible in one variable", value.len());
                 self.invalid(format!("{path}.env[{index}].value"), message);
             }
         }

@@ -13,12 +13,15 @@ const MAX_FILE: usize = 60 * 1024;
 
 /// Places that hold whatever is put there: their bounds are checked elsewhere.
 const OPEN: &[&str] = &[
+    "ActivityDefinition.spec.inputSchema",
     "ActivityDefinition.spec.job.template",
+    "ActivityDefinition.spec.outputSchema",
     "Orchestration.spec.input",
     "Orchestration.status.activities.*.outputs",
     "Orchestration.status.output",
     "OrchestrationDefinition.spec.activities[].dependsOn",
     "OrchestrationDefinition.spec.activities[].inputs[]",
+    "OrchestrationDefinition.spec.schema",
 ];
 
 /// The schema of a kind, as a server gets it.

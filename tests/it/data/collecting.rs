@@ -5,15 +5,15 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::DeleteParams;
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
-use orchestrator::controller::collecting::{SWEEP, UNUSED_FOR};
 use serde_json::{Value, json};
 
 use crate::support::kubelet::Act;
 use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::sandbox::Sandbox;
 
-/// Long enough for a revision to be found unused and collected.
-const LONG: Duration = Duration::from_secs(UNUSED_FOR.as_secs() + 3 * SWEEP.as_secs());
+/// How long what is unused is kept by default, and long enough for it to be found and deleted.
+const KEPT: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(2 * 3600);
 
 fn activities(count: usize) -> Value {
     let activities: Vec<Value> = (0..count).map(|at| json!({"id": format!("a{at}"), "type": "t"})).collect();
@@ -62,10 +62,14 @@ async fn a_revision_stays_as_long_as_an_orchestration_refers_to_it_and_goes_late
     edit(&sandbox, 2).await;
     let new = run(&sandbox, "new").await;
     tokio::time::sleep(LONG).await;
-    assert_eq!(revisions(&sandbox).await, sorted(vec![old.clone(), new.clone()]), "a finished run refers to it");
+    assert_eq!(
+        revisions(&sandbox).await,
+        sorted(vec![old.clone(), new.clone()]),
+        "a finished run refers to it"
+    );
 
     sandbox.api::<Orchestration>().delete("old", &DeleteParams::default()).await.unwrap();
-    tokio::time::sleep(UNUSED_FOR - SWEEP).await;
+    tokio::time::sleep(KEPT - Duration::from_secs(700)).await;
     assert_eq!(revisions(&sandbox).await, sorted(vec![old, new.clone()]), "not at once");
     tokio::time::sleep(LONG).await;
     assert_eq!(revisions(&sandbox).await, [new.clone()]);
@@ -117,10 +121,15 @@ async fn what_others_made_and_what_nobody_can_place_stays() {
         json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": {},
             "metadata": {"name": name, "labels": labels, "annotations": annotations}})
     };
-    let ours = json!({"app.kubernetes.io/managed-by": "orchestrator", "orchestrator.dev/definition-hash": "x"});
+    let ours =
+        json!({"app.kubernetes.io/managed-by": "orchestrator", "orchestrator.dev/definition-hash": "x"});
     sandbox
         .apply([
-            revision("daemon", json!({"controller-revision-hash": "x"}), json!({"orchestrator.dev/definition": "gone"})),
+            revision(
+                "daemon",
+                json!({"controller-revision-hash": "x"}),
+                json!({"orchestrator.dev/definition": "gone"}),
+            ),
             revision("unplaced", ours.clone(), json!({})),
             revision("unused", ours, json!({"orchestrator.dev/definition": "gone"})),
         ])

@@ -98,10 +98,7 @@ async fn what_is_skipped_is_done_and_has_no_outputs() {
     let status = finished.status.as_ref().unwrap();
     assert_eq!(status.activities["ingress"].state, ActivityState::Skipped);
     assert_eq!(status.progress.as_deref(), Some("3/3"));
-    assert_eq!(
-        status.output.clone().map(Value::Object),
-        Some(json!({"cell": "dark", "saw": {"id": "r-1"}}))
-    );
+    assert_eq!(status.output.clone().map(Value::Object), Some(json!({"cell": "dark", "saw": {"id": "r-1"}})));
     assert_eq!(sandbox.count("create jobs"), 2);
 }
 
@@ -128,7 +125,9 @@ async fn a_run_keeps_the_schemas_and_defaults_that_it_was_accepted_with() {
     edited["schema"]["openAPIV3Schema"]["properties"]["cell"]["default"] = json!("dark");
     edited["activities"][1]["when"] = json!("false");
     sandbox.edit::<OrchestrationDefinition>("tenant", edited).await;
-    sandbox.edit::<ActivityDefinition>("plain", json!({"inputSchema": {"type": "object", "required": ["none"]}})).await;
+    sandbox
+        .edit::<ActivityDefinition>("plain", json!({"inputSchema": {"type": "object", "required": ["none"]}}))
+        .await;
     sandbox
         .until("tenant", |definition: &OrchestrationDefinition| {
             says(definition, "Ready").contains("MissingSource")
@@ -138,11 +137,24 @@ async fn a_run_keeps_the_schemas_and_defaults_that_it_was_accepted_with() {
     sandbox.start_operator();
     let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = sandbox.api();
     let pod = pods.list(&kube::api::ListParams::default()).await.unwrap().items.remove(0);
-    crate::support::kubelet::perform(&pods, &pod, &Act::outputs(&json!({"resource": {"id": "r", "hosts": ["a", "b"]}}))).await;
+    crate::support::kubelet::perform(
+        &pods,
+        &pod,
+        &Act::outputs(&json!({"resource": {"id": "r", "hosts": ["a", "b"]}})),
+    )
+    .await;
     let finished = sandbox.finished("run").await;
-    assert_eq!(says(&finished, "Succeeded"), "True Completed: all 3 activities have succeeded", "{}", finished.name_any());
+    assert_eq!(
+        says(&finished, "Succeeded"),
+        "True Completed: all 3 activities have succeeded",
+        "{}",
+        finished.name_any()
+    );
     let status = finished.status.unwrap();
     assert_eq!(status.revision, revision);
-    assert_eq!(status.activities["ingress"].outputs.as_ref().unwrap()["saw"], json!({"cell": "c1", "host": "b"}));
+    assert_eq!(
+        status.activities["ingress"].outputs.as_ref().unwrap()["saw"],
+        json!({"cell": "c1", "host": "b"})
+    );
     assert_eq!(status.output.unwrap()["cell"], json!("c1"));
 }

@@ -30,16 +30,22 @@ async fn a_type_with_a_broken_schema_is_told_there_and_where_it_is_used() {
     let told = sandbox.told::<ActivityDefinition>("broken", "Ready").await;
     let why = told.strip_prefix("False InvalidSchema: ").unwrap();
     assert!(why.starts_with("InvalidSchema: spec.inputSchema.openAPIV3Schema.type: "), "{why}");
-    assert_eq!(sandbox.told::<ActivityDefinition>("broken", "Stalled").await, told.replace("False ", "True "));
-    let used = sandbox
-        .until("d", |d: &OrchestrationDefinition| says(d, "Ready").contains("InvalidSchema"))
-        .await;
+    assert_eq!(
+        sandbox.told::<ActivityDefinition>("broken", "Stalled").await,
+        told.replace("False ", "True ")
+    );
+    let used =
+        sandbox.until("d", |d: &OrchestrationDefinition| says(d, "Ready").contains("InvalidSchema")).await;
     assert_eq!(
         says(&used, "Ready"),
-        format!("False ActivityNotReady: ActivityNotReady: spec.activities[0].type: ActivityDefinition \"broken\" is not ready: {why}")
+        format!(
+            "False ActivityNotReady: ActivityNotReady: spec.activities[0].type: ActivityDefinition \"broken\" is not ready: {why}"
+        )
     );
     // It heals with its type.
-    sandbox.edit::<ActivityDefinition>("broken", json!({"inputSchema": {"openAPIV3Schema": {"type": "object"}}})).await;
+    sandbox
+        .edit::<ActivityDefinition>("broken", json!({"inputSchema": {"openAPIV3Schema": {"type": "object"}}}))
+        .await;
     sandbox.ready(&["d"]).await;
 }
 
@@ -53,11 +59,16 @@ async fn an_input_that_is_not_as_the_schema_says_starts_and_pins_nothing() {
     sandbox.apply([orchestration("run", "d", json!({"n": "3"}))]).await;
     let finished = sandbox.finished("run").await;
     let why = "InvalidInput: spec.input.n: expected integer, got string \"3\"\nspec.input.region: required";
-    for (type_, status) in [("Accepted", "False"), ("Stalled", "True"), ("Succeeded", "False"), ("Finished", "True")] {
+    for (type_, status) in
+        [("Accepted", "False"), ("Stalled", "True"), ("Succeeded", "False"), ("Finished", "True")]
+    {
         assert_eq!(says(&finished, type_), format!("{status} {why}"));
     }
     let status = finished.status.unwrap();
-    assert_eq!((status.state.as_deref(), status.revision, status.activities.len()), (Some("Failed"), None, 0));
+    assert_eq!(
+        (status.state.as_deref(), status.revision, status.activities.len()),
+        (Some("Failed"), None, 0)
+    );
     assert_eq!(sandbox.count("create controllerrevisions"), 0);
     assert_eq!(sandbox.count("create jobs"), 0);
     let large = json!({"region": "x".repeat(70_000)});
@@ -95,7 +106,11 @@ async fn what_an_activity_lacks_or_gets_wrong_is_told_before_a_job_is_made() {
         .await;
     sandbox.ready(&["silent", "wrong", "broken"]).await;
     for (name, reason, begin) in [
-        ("silent", "MissingInput", "spec.activities[1].inputs[0]: activity \"silent\" produced no output \"id\" for the required input \"id\" of ActivityDefinition \"needy\" (has: other.deep)"),
+        (
+            "silent",
+            "MissingInput",
+            "spec.activities[1].inputs[0]: activity \"silent\" produced no output \"id\" for the required input \"id\" of ActivityDefinition \"needy\" (has: other.deep)",
+        ),
         ("wrong", "InvalidInput", "input.id: expected string, got integer 7"),
         ("broken", "ExpressionError", "when: "),
     ] {
@@ -124,9 +139,8 @@ activities:
 - {id: d, type: t, when: activities.b.state == 'Skipped'}
 ";
     sandbox.apply([activity_definition("t"), type_("needy", needy), definition("d", spec(whole))]).await;
-    let found = sandbox
-        .until("d", |d: &OrchestrationDefinition| says(d, "Ready").contains("TypeMismatch"))
-        .await;
+    let found =
+        sandbox.until("d", |d: &OrchestrationDefinition| says(d, "Ready").contains("TypeMismatch")).await;
     let told = says(&found, "Ready");
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(
@@ -144,6 +158,8 @@ activities:
     assert!(lines[4].starts_with("InvalidExpression: spec.activities[2].when: "), "{told}");
     assert_eq!(
         lines[5..],
-        ["NotAnAncestor: spec.activities[3].when: \"d\" reads \"b\" but does not depend on it (add dependsOn: [b])"]
+        [
+            "NotAnAncestor: spec.activities[3].when: \"d\" reads \"b\" but does not depend on it (add dependsOn: [b])"
+        ]
     );
 }

@@ -58,10 +58,14 @@ fn no_result_and_no_log_shows_a_secret_that_a_pod_uses() {
     let (told, logged) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{logged}");
     let finished: Value = serde_json::from_str(&told).unwrap();
-    let statuses: Vec<&Value> = finished["items"].as_array().unwrap().iter().map(|item| &item["status"]).collect();
+    let statuses: Vec<&Value> =
+        finished["items"].as_array().unwrap().iter().map(|item| &item["status"]).collect();
     // The pods did have it.
     assert_eq!(statuses[0]["output"], json!({"length": CANARY.len()}), "{told}");
-    assert!(statuses[1]["activities"]["login"]["message"].as_str().unwrap().contains("exit code 3"), "{told}");
+    assert!(
+        statuses[1]["activities"]["login"]["message"].as_str().unwrap().contains("exit code 3"),
+        "{told}"
+    );
     assert!(!told.contains(CANARY), "{told}");
     assert!(logged.len() > 10_000, "everything is logged: {logged}");
     assert!(!logged.contains(CANARY), "a log shows it");

@@ -19,8 +19,12 @@ fn check_data(activities: &[&str], expected: &[&str]) {
 
 /// One input of a strict activity beside those that it requires, which come from the input.
 fn input(item: &str, expected: &str) {
-    let strict = format!("id: b, type: strict, dependsOn: a, inputs: [{{source: domain, target: id}}, count, {item}]");
-    let found = compile_yaml(&with_schema(&["id: a, type: strict, inputs: [{source: domain, target: id}, count]", &strict]));
+    let strict =
+        format!("id: b, type: strict, dependsOn: a, inputs: [{{source: domain, target: id}}, count, {item}]");
+    let found = compile_yaml(&with_schema(&[
+        "id: a, type: strict, inputs: [{source: domain, target: id}, count]",
+        &strict,
+    ]));
     let told = match found {
         Ok(_) => String::new(),
         Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
@@ -69,8 +73,14 @@ fn a_source_is_declared_where_it_reads() {
 fn both_sides_mean_the_same_type() {
     input("{source: a.port, target: size}", "");
     input("{source: a.zone, target: region}", "");
-    input("{source: size, target: region}", "TypeMismatch: AT.source: \"size\": number, and string is wanted");
-    input("{source: a.hosts, target: size}", "TypeMismatch: AT.source: \"a.hosts\": array, and number is wanted");
+    input(
+        "{source: size, target: region}",
+        "TypeMismatch: AT.source: \"size\": number, and string is wanted",
+    );
+    input(
+        "{source: a.hosts, target: size}",
+        "TypeMismatch: AT.source: \"a.hosts\": array, and number is wanted",
+    );
     input("{source: a, target: hosts}", "TypeMismatch: AT.source: \"a\": object, and array is wanted");
     check_data(
         &["id: b, type: strict, inputs: [{source: domain, target: id}, {source: size, target: count}]"],
@@ -80,7 +90,10 @@ fn both_sides_mean_the_same_type() {
 
 #[test]
 fn an_activity_takes_what_it_declares() {
-    input("tier", "UnknownReference: AT: ActivityDefinition \"strict\" takes no input \"tier\" (has: count, hosts, id, owner, region, size)");
+    input(
+        "tier",
+        "UnknownReference: AT: ActivityDefinition \"strict\" takes no input \"tier\" (has: count, hosts, id, owner, region, size)",
+    );
     input(
         "{source: region, target: regoin}",
         "UnknownReference: AT.target: ActivityDefinition \"strict\" takes no input \"regoin\" (did you mean \"region\"?)",
@@ -90,7 +103,11 @@ fn an_activity_takes_what_it_declares() {
 #[test]
 fn every_required_input_is_fed() {
     check_data(
-        &["id: a, type: strict, inputs: [count]", "id: b, type: strict", "id: c, type: needy, inputs: [{source: domain, target: id}]"],
+        &[
+            "id: a, type: strict, inputs: [count]",
+            "id: b, type: strict",
+            "id: c, type: needy, inputs: [{source: domain, target: id}]",
+        ],
         &[
             "MissingSource: spec.activities[0].inputs: ActivityDefinition \"strict\" requires the input \"id\", and nothing feeds it",
             "MissingSource: spec.activities[1].inputs: ActivityDefinition \"strict\" requires the input \"count\", and nothing feeds it",
@@ -100,19 +117,27 @@ fn every_required_input_is_fed() {
     // What could not be read may have been it.
     check_data(
         &["id: a, type: needy, inputs: ['x..y']"],
-        &["InvalidPath: spec.activities[0].inputs[0]: \"x..y\" column 3: expected a name (letters, digits, \"_\", \"-\"), found \".\""],
+        &[
+            "InvalidPath: spec.activities[0].inputs[0]: \"x..y\" column 3: expected a name (letters, digits, \"_\", \"-\"), found \".\"",
+        ],
     );
 }
 
 #[test]
 fn an_output_that_nobody_reads_is_no_mistake() {
-    check_data(&["id: a, type: strict, inputs: [{source: domain, target: id}, count]"], &["a", "a: id = $.domain, count = $.count"]);
+    check_data(
+        &["id: a, type: strict, inputs: [{source: domain, target: id}, count]"],
+        &["a", "a: id = $.domain, count = $.count"],
+    );
 }
 
 #[test]
 fn what_is_not_declared_is_not_known() {
     check_activities(
-        &["id: a, type: free", "id: b, type: needy, dependsOn: a, inputs: [{source: a.anything, target: id}, {source: whatever, target: size}]"],
+        &[
+            "id: a, type: free",
+            "id: b, type: needy, dependsOn: a, inputs: [{source: a.anything, target: id}, {source: whatever, target: size}]",
+        ],
         &["a | b", "b: id = a.anything, size = $.whatever"],
     );
 }
@@ -121,7 +146,9 @@ fn what_is_not_declared_is_not_known() {
 fn an_id_that_is_a_property_of_the_input_could_mean_either() {
     check_data(
         &["id: domain, type: free", "id: b, type: free"],
-        &["AmbiguousReference: spec.activities[0].id: \"domain\" is also a property of the input in spec.schema, and a source could mean either: rename one"],
+        &[
+            "AmbiguousReference: spec.activities[0].id: \"domain\" is also a property of the input in spec.schema, and a source could mean either: rename one",
+        ],
     );
 }
 
@@ -129,7 +156,9 @@ fn an_id_that_is_a_property_of_the_input_could_mean_either() {
 fn a_default_has_a_variable_of_its_own() {
     check_activities(
         &["id: a, type: needy, inputs: [{source: x, target: id}, owner-email]"],
-        &["VariableCollision: spec.activities[0].inputs: \"owner-email\" and \"ownerEmail\", which has a default, would both be the variable INPUT_OWNER_EMAIL"],
+        &[
+            "VariableCollision: spec.activities[0].inputs: \"owner-email\" and \"ownerEmail\", which has a default, would both be the variable INPUT_OWNER_EMAIL",
+        ],
     );
     check_activities(
         &["id: a, type: needy, inputs: [{source: x, target: id}, ownerEmail]"],
@@ -149,7 +178,9 @@ fn a_required_input_from_what_may_be_skipped_is_a_warning() {
     };
     check(
         "type: needy",
-        &["SkippedReference: spec.activities[1].inputs[0]: \"a\" may be skipped, and ActivityDefinition \"needy\" requires the input \"id\" (give it a default, or this activity a when)"],
+        &[
+            "SkippedReference: spec.activities[1].inputs[0]: \"a\" may be skipped, and ActivityDefinition \"needy\" requires the input \"id\" (give it a default, or this activity a when)",
+        ],
     );
     check("type: needy, when: input.wanted", &[]);
     check("type: free", &[]);

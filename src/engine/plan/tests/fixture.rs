@@ -35,10 +35,6 @@ pub fn dag(words: &str) -> Value {
     json!({"activities": words.split_whitespace().map(activity).collect::<Vec<_>>()})
 }
 
-pub fn compiled(definition: &Value) -> Compiled {
-    typed(definition, json!({}))
-}
-
 /// A definition with activity types by name; those that are not given take and produce anything.
 pub fn typed(definition: &Value, types: Value) -> Compiled {
     let types: BTreeMap<String, ActivityDefinitionSpec> = serde_json::from_value(types).unwrap();

@@ -105,7 +105,8 @@ fn definition() -> impl Strategy<Value = Value> {
             definition["execution"] = json!(execution);
             definition["parallelism"] = json!(parallelism);
             definition["output"] = json!([{"source": "d.x"}]);
-            definition["activities"][2]["when"] = json!("activities.a.state == 'Skipped' || has(activities.a.outputs.x)");
+            definition["activities"][2]["when"] =
+                json!("activities.a.state == 'Skipped' || has(activities.a.outputs.x)");
             definition
         },
     )

@@ -188,7 +188,7 @@ fn when(dice: &mut Dice, readable: &[usize]) -> When {
         4..6 => When::False,
         6..9 if !readable.is_empty() => When::Skipped(dice.pick(readable)),
         9..12 if !readable.is_empty() => When::HasValue(dice.pick(readable)),
-        12 if dice.one_in(3) => When::Broken,
+        12 => When::Broken,
         _ => When::Always,
     }
 }

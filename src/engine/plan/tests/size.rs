@@ -86,7 +86,10 @@ fn a_thousand_activities_with_as_much_as_each_may_produce_fail_and_can_be_stored
     let count = |state| fixture.status().activities.values().filter(|entry| entry.state == state).count();
     assert!(count(ActivityState::Succeeded) > 100 && count(ActivityState::Failed) > 800);
     let told = fixture.condition("Succeeded");
-    assert!(told.contains("OutputTooLarge: the outputs of all activities together exceed 524288 bytes"), "{told}");
+    assert!(
+        told.contains("OutputTooLarge: the outputs of all activities together exceed 524288 bytes"),
+        "{told}"
+    );
 }
 
 #[test]
