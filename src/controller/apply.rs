@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::error::Error;
-use super::memory::{Issue, Run};
+use super::memory::{Issue, Key, Run};
 use crate::api::Orchestration;
 use crate::api::activity_definition::JobTemplate;
 use crate::api::orchestration::ActivityState;
@@ -22,14 +22,15 @@ use crate::engine::acceptance::deadline;
 use crate::engine::effect::Effect;
 use crate::engine::names::child_name;
 use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
+use crate::engine::retry;
 use crate::engine::revision::Pinned;
 use crate::engine::state::is_final;
 use crate::provider::job::build::{JobRequest, build};
 use crate::provider::job::outcome::Expectation;
-use crate::provider::job::{Look, Start};
+use crate::provider::job::{API_SERVER_ERROR, Look, Start};
 
-/// What became of an effect: for a start, the activity and what to remember of it.
-type Done = Option<(usize, Issue)>;
+/// What became of an effect: for a start, the attempt and what to remember of it.
+type Done = Option<(Key, Issue)>;
 
 /// How long a stop is given before it is asked for again.
 const STOP_AGAIN: Duration = Duration::from_secs(10);
@@ -54,21 +55,16 @@ pub async fn observe(
         if is_final(state) {
             continue;
         }
-        let requested_at = match run.issues.get(&index) {
+        let attempt = entry.map_or(1, retry::attempt);
+        let issue = run.issues.get(&(index, attempt));
+        let requested_at = match issue {
             Some(Issue::Failed(outcome)) => {
                 attempts.insert(index, Attempt::Ended(outcome.clone()));
                 continue;
             }
-            Some(Issue::Refused { since, retry_at, reason, message }) => {
-                let (reason, message) = (reason.clone(), message.clone());
-                attempts
-                    .insert(index, Attempt::Refused { since: *since, retry_at: *retry_at, reason, message });
-                continue;
-            }
             Some(Issue::Requested { at }) => Some(*at),
-            None => None,
+            Some(Issue::Refused { .. }) | None => None,
         };
-        let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
         let fatal = job_template(pinned, index)
             .and_then(|job| job.exit_codes.as_ref())
             .map(|codes| codes.fatal.as_slice());
@@ -84,10 +80,15 @@ pub async fn observe(
             },
             now,
         };
-        let mut seen = context.jobs.observe(&look).await?;
+        let mut seen = match issue {
+            Some(Issue::Refused { since, retry_at, reason, message }) => {
+                refused(context, &look, Refusal { since: *since, retry_at: *retry_at, reason, message }).await?
+            }
+            Some(Issue::Failed(_) | Issue::Requested { .. }) | None => context.jobs.observe(&look).await?,
+        };
         let is_unfinished =
             matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
-        if is_unfinished && run.stops.get(&index).is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
+        if is_unfinished && run.stops.get(&(index, attempt)).is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
             seen = Attempt::Stopping;
         }
         if seen != Attempt::Absent {
@@ -95,6 +96,26 @@ pub async fn observe(
         }
     }
     Ok(Observed { attempts })
+}
+
+/// A start that was refused.
+struct Refusal<'a> {
+    since: Timestamp,
+    retry_at: Timestamp,
+    reason: &'a str,
+    message: &'a str,
+}
+
+/// What is known of an attempt whose start was refused. A request that was not answered may have been carried out all the
+/// same: before anything follows from its failure, the server is asked.
+async fn refused(context: &Context, look: &Look<'_>, refusal: Refusal<'_>) -> Result<Attempt, Error> {
+    if refusal.reason == API_SERVER_ERROR
+        && let Some(attempt) = context.jobs.find(look).await?
+    {
+        return Ok(attempt);
+    }
+    let (reason, message) = (refusal.reason.to_owned(), refusal.message.to_owned());
+    Ok(Attempt::Refused { since: refusal.since, retry_at: refusal.retry_at, reason, message })
 }
 
 /// Carries out effects, and remembers what became of the starts.
@@ -115,7 +136,7 @@ pub async fn apply(
     run.issues.extend(done.into_iter().flatten());
     let asked = Instant::now();
     run.stops.extend(effects.iter().filter_map(|effect| match effect {
-        Effect::Stop { activity, .. } => Some((*activity, asked)),
+        Effect::Stop { activity, attempt } => Some(((*activity, *attempt), asked)),
         Effect::Start { .. } => None,
     }));
     Ok(())
@@ -144,7 +165,7 @@ async fn carry_out(
     let Some(template) = job_template(pinned, *activity) else {
         let message =
             format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
-        return Ok(Some((*activity, failed(FailureReason::InvalidJobTemplate, message))));
+        return Ok(Some(((*activity, *attempt), failed(FailureReason::InvalidJobTemplate, message))));
     };
     let body = build(&JobRequest {
         namespace: &namespace,
@@ -156,7 +177,9 @@ async fn carry_out(
         activity_type: &compiled.type_,
         discriminator: compiled.discriminator.as_deref(),
         attempt: *attempt,
-        deadline: deadline(orchestration, pinned.compiled.active_deadline_seconds),
+        deadline: ends(orchestration, pinned, *activity),
+        timeout_seconds: compiled.timeout_seconds,
+        starting_deadline_seconds: compiled.starting_deadline_seconds,
         inputs,
         template,
     });
@@ -164,7 +187,7 @@ async fn carry_out(
         Start::Accepted => Issue::Requested { at: now },
         Start::Failed { reason, message } => failed(reason, message),
         Start::Refused { reason, message } => {
-            let since = match run.issues.get(activity) {
+            let since = match run.issues.get(&(*activity, *attempt)) {
                 Some(Issue::Refused { since, .. }) => *since,
                 _ => now,
             };
@@ -172,7 +195,20 @@ async fn carry_out(
             Issue::Refused { since, retry_at, reason: reason.to_owned(), message }
         }
     };
-    Ok(Some((*activity, issue)))
+    Ok(Some(((*activity, *attempt), issue)))
+}
+
+/// When an activity has to have ended.
+fn ends(orchestration: &Orchestration, pinned: &Pinned, activity: usize) -> Timestamp {
+    let ends = deadline(orchestration, pinned.compiled.active_deadline_seconds);
+    let began = orchestration.status.as_ref().and_then(|status| status.finally_time.as_ref());
+    match began.filter(|_| pinned.compiled.is_finally(activity)) {
+        Some(began) => {
+            let seconds = SignedDuration::from_secs(pinned.compiled.finally_deadline_seconds);
+            began.0.saturating_add(seconds).unwrap_or(Timestamp::MAX)
+        }
+        None => ends,
+    }
 }
 
 /// As long as the start has been refused so far, from a second to half a minute.

@@ -22,6 +22,9 @@ pub struct Memory {
     runs: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Run>>>>,
 }
 
+/// An attempt of an Orchestration: index of the activity, and number.
+pub type Key = (usize, u32);
+
 /// What is known of one Orchestration.
 #[derive(Debug, Default)]
 pub struct Run {
@@ -29,10 +32,10 @@ pub struct Run {
     pub latest: Option<Arc<Orchestration>>,
     /// When we last wrote its status.
     pub last_write: Option<Instant>,
-    /// What became of the starts that are not in a stored status yet, by activity index.
-    pub issues: HashMap<usize, Issue>,
-    /// When the stop of an activity was last asked for.
-    pub stops: HashMap<usize, Instant>,
+    /// What became of the starts that are not in a stored status yet.
+    pub issues: HashMap<Key, Issue>,
+    /// When the stop of an attempt was last asked for.
+    pub stops: HashMap<Key, Instant>,
 }
 
 /// Objects of other kinds as we last wrote them.

@@ -61,7 +61,7 @@ impl Reporter {
                 Notice::Started => {
                     let note = format!(
                         "runs {} activities in {} tiers",
-                        compiled.activities.len(),
+                        compiled.main,
                         compiled.tiers.len()
                     );
                     (EventType::Normal, "Started".to_owned(), "Start".to_owned(), note)
@@ -70,6 +70,11 @@ impl Reporter {
                     let note =
                         format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
                     (EventType::Warning, "ActivityFailed".to_owned(), format!("Run {}", id(*activity)), note)
+                }
+                Notice::Retrying { activity, attempt, reason, message } => {
+                    let note =
+                        format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
+                    (EventType::Warning, "ActivityRetrying".to_owned(), format!("Run {}", id(*activity)), note)
                 }
                 Notice::Finished { succeeded: true, reason, message } => {
                     (EventType::Normal, reason.clone(), "Finish".to_owned(), message.clone())

@@ -130,10 +130,10 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
     let mut update = begin(orchestration);
     let summary = &mut update.summary;
     summary.state = Some("Pending".to_owned());
-    summary.progress = Some(format!("0/{}", compiled.activities.len()));
+    summary.progress = Some(format!("0/{}", compiled.main));
     summary.revision = Some(revision.to_owned());
     summary.start_time = Some(stamp(now));
-    let message = format!("0 of {} activities have succeeded", compiled.activities.len());
+    let message = format!("0 of {} activities have succeeded", compiled.main);
     let statements = [
         Statement::new("Accepted", Some(true), "Accepted", format!("runs from the revision {revision}")),
         Statement::new("Reconciling", Some(true), "Progressing", message.clone()),
@@ -141,11 +141,9 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
         Statement::new("Finished", Some(false), "NotFinished", "the orchestration runs"),
     ];
     say(summary, orchestration, now, statements);
-    for activity in &compiled.activities {
-        let tier = u32::try_from(activity.tier).unwrap_or(u32::MAX);
-        update
-            .activities
-            .insert(activity.id.clone(), ActivityStatus { tier: Some(tier), ..Default::default() });
+    for (index, activity) in compiled.activities.iter().enumerate() {
+        let tier = (!compiled.is_finally(index)).then(|| u32::try_from(activity.tier).unwrap_or(u32::MAX));
+        update.activities.insert(activity.id.clone(), ActivityStatus { tier, ..Default::default() });
     }
     Decision { update, accepted: true, wake_at: Some(now) }
 }

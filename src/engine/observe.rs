@@ -125,6 +125,16 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    /// Why an attempt has failed that did not start in time, by what it waited for.
+    #[must_use]
+    pub fn of_wait(reason: Option<&str>) -> Self {
+        match reason {
+            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError"
+                | "RegistryUnavailable" | "SignatureValidationFailed") => Self::ImagePullFailed,
+            _ => Self::StartingDeadlineExceeded,
+        }
+    }
+
     /// The reason as it stands in a status.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -56,6 +56,11 @@ pub fn decide(orchestration: &Orchestration, why: &str, now: Timestamp) -> Decis
         for (id, activity) in &status.activities {
             let mut entry = activity.clone();
             match activity.state {
+                ActivityState::Retrying => {
+                    entry.state = ActivityState::Cancelled;
+                    entry.completion_time = Some(stamp(now));
+                    entry.next_attempt_time = None;
+                }
                 ActivityState::Running => {
                     decision.stop.push((id.clone(), activity.attempt.max(1)));
                     entry.state = ActivityState::Cancelled;

@@ -94,6 +94,7 @@ fn show_binding(compiled: &Compiled, binding: &Binding) -> String {
     let mut text = format!("{} = ", binding.target);
     match binding.root {
         Root::Input => text.push('$'),
+        Root::RunState => text.push_str("run.state"),
         Root::Activity(activity) => text.push_str(&compiled.activities[activity].id),
     }
     for segment in &binding.path {

@@ -246,6 +246,7 @@ impl<'a> Walk<'a> {
             match name {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
+                "run" => self.run(&steps, is_test, position),
                 _ => self.unknown(name, position),
             }
             for step in steps {
@@ -273,6 +274,15 @@ impl<'a> Walk<'a> {
     fn unknown(&mut self, name: &str, position: Position) {
         let meant = suggestion(name, VARIABLES.into_iter());
         self.wrong(position, format!("unknown variable \"{name}\"{meant}; there are input and activities"));
+    }
+
+    fn run(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
+        match steps {
+            [Step::Known(Segment::Key(field))] if field == "state" && !is_test => {
+                self.references.push(Reference::RunState { position });
+            }
+            _ => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
+        }
     }
 
     fn input(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
