@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -55,6 +56,10 @@ pub struct ControllerArguments {
     /// Delete pinned definitions (ControllerRevisions) that nothing has referred to for so many seconds, 60 to 31536000.
     #[arg(long, env = "ORCHESTRATOR_REVISION_RETENTION_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=31_536_000))]
     pub revision_retention_seconds: u32,
+    /// How long the Jobs of a finished Orchestration are kept, with their pods and logs, such as 30m or 24h. Its status
+    /// stays.
+    #[arg(long, env = "ORCHESTRATOR_JOB_RETENTION", default_value = "24h", value_parser = duration)]
+    pub job_retention: Duration,
     /// What to log: a level, or directives such as info,kube=debug.
     #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "info")]
     pub log_level: String,
@@ -69,5 +74,35 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Controller(arguments) => controller::run(arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// A duration as people write it: a number with ms, s, m or h.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 =
+        number.parse().map_err(|_| "must be a number with ms, s, m or h, such as 30s".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
+        _ => Err("must be a number with ms, s, m or h, such as 30s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "5", "s", "-1s", "1d", "1 s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -21,6 +21,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
         scope: arguments.namespace.map_or(Scope::Cluster, Scope::Namespace),
         allow_host_access: arguments.allow_host_access,
         concurrency: arguments.concurrency,
+        job_retention: arguments.job_retention,
         revision_retention: Duration::from_secs(arguments.revision_retention_seconds.into()),
         instance: instance(),
     };

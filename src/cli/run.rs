@@ -43,7 +43,7 @@ pub struct RunArguments {
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// Give up after so long, such as 30s, 5m or 2h. Default: each Orchestration's own deadline.
-    #[arg(long, value_parser = parse_duration)]
+    #[arg(long, value_parser = super::duration)]
     pub timeout: Option<Duration>,
     /// Form of the result on standard output.
     #[arg(short, long, value_enum)]
@@ -202,32 +202,6 @@ fn tell(line: &str) {
     drop(writeln!(std::io::stderr(), "{shown}"));
 }
 
-/// A duration as people write it: a number with ms, s, m or h.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 =
-        number.parse().map_err(|_| "must be a number with ms, s, m or h, such as 30s".to_owned())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
-        _ => Err("must be a number with ms, s, m or h, such as 30s".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
-        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "5", "s", "-1s", "1d", "1 s"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -3,7 +3,6 @@
 //! Responsible for: asking about every activity that is not final, and carrying out effects, each idempotent under its
 //! name. Must never: judge what it sees.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -48,7 +47,7 @@ pub async fn observe(
     let namespace = orchestration.namespace().unwrap_or_default();
     let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
     let activities = orchestration.status.as_ref().map(|status| &status.activities);
-    let mut attempts = HashMap::new();
+    let mut observed = Observed::default();
     for (index, activity) in pinned.compiled.activities.iter().enumerate() {
         let entry = activities.and_then(|activities| activities.get(&activity.id));
         let state = entry.map_or(ActivityState::Pending, |entry| entry.state);
@@ -59,7 +58,7 @@ pub async fn observe(
         let issue = run.issues.get(&(index, attempt));
         let requested_at = match issue {
             Some(Issue::Failed(outcome)) => {
-                attempts.insert(index, Attempt::Ended(outcome.clone()));
+                observed.insert(index, attempt, Attempt::Ended(outcome.clone()));
                 continue;
             }
             Some(Issue::Requested { at }) => Some(*at),
@@ -82,20 +81,22 @@ pub async fn observe(
         };
         let mut seen = match issue {
             Some(Issue::Refused { since, retry_at, reason, message }) => {
-                refused(context, &look, Refusal { since: *since, retry_at: *retry_at, reason, message }).await?
+                refused(context, &look, Refusal { since: *since, retry_at: *retry_at, reason, message })
+                    .await?
             }
             Some(Issue::Failed(_) | Issue::Requested { .. }) | None => context.jobs.observe(&look).await?,
         };
         let is_unfinished =
             matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
-        if is_unfinished && run.stops.get(&(index, attempt)).is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
+        if is_unfinished && run.stops.get(&(index, attempt)).is_some_and(|asked| asked.elapsed() < STOP_AGAIN)
+        {
             seen = Attempt::Stopping;
         }
         if seen != Attempt::Absent {
-            attempts.insert(index, seen);
+            observed.insert(index, attempt, seen);
         }
     }
-    Ok(Observed { attempts })
+    Ok(observed)
 }
 
 /// A start that was refused.

@@ -28,6 +28,7 @@ use crate::engine::state::is_final;
 use crate::engine::status::StatusUpdate;
 
 mod accepting;
+mod finished;
 mod poison;
 mod unpinned;
 
@@ -55,7 +56,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     };
     if is_told(cached) {
         context.memory.forget(&uid);
-        return Ok(Action::await_change());
+        return finished::look_after(&context, cached).await;
     }
     let run = context.memory.run(&uid);
     let mut run = run.lock().await;
@@ -71,7 +72,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     }
     if is_told(&current) {
         run.retire(&current);
-        return Ok(Action::await_change());
+        return finished::look_after(&context, &current).await;
     }
     Ok(Action::requeue(PAUSE))
 }

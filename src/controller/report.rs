@@ -59,11 +59,7 @@ impl Reporter {
             // Repeats are merged by reason and action, and the first note stays: the action tells activities apart.
             let (type_, reason, action, note) = match notice {
                 Notice::Started => {
-                    let note = format!(
-                        "runs {} activities in {} tiers",
-                        compiled.main,
-                        compiled.tiers.len()
-                    );
+                    let note = format!("runs {} activities in {} tiers", compiled.main, compiled.tiers.len());
                     (EventType::Normal, "Started".to_owned(), "Start".to_owned(), note)
                 }
                 Notice::ActivityFailed { activity, attempt, reason, message } => {
@@ -74,7 +70,12 @@ impl Reporter {
                 Notice::Retrying { activity, attempt, reason, message } => {
                     let note =
                         format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
-                    (EventType::Warning, "ActivityRetrying".to_owned(), format!("Run {}", id(*activity)), note)
+                    (
+                        EventType::Warning,
+                        "ActivityRetrying".to_owned(),
+                        format!("Run {}", id(*activity)),
+                        note,
+                    )
                 }
                 Notice::Finished { succeeded: true, reason, message } => {
                     (EventType::Normal, reason.clone(), "Finish".to_owned(), message.clone())

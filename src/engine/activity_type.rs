@@ -37,7 +37,8 @@ pub fn compile(spec: &ActivityDefinitionSpec) -> Result<Schemas, Vec<Problem>> {
     };
     let policy = Policy::of(None, spec.retry.as_ref());
     if policy.max_seconds < policy.initial_seconds {
-        let message = format!("{} is less than initialSeconds, {}", policy.max_seconds, policy.initial_seconds);
+        let message =
+            format!("{} is less than initialSeconds, {}", policy.max_seconds, policy.initial_seconds);
         found.push(Problem::new(ProblemCode::LimitExceeded, "spec.retry.backoff.maxSeconds", message));
     }
     if found.is_empty() { Ok(schemas) } else { Err(found) }

@@ -237,8 +237,7 @@ pub fn compile<'a>(
         let condition = condition::of_activity(at, activity.when.as_deref(), &scope, &mut found);
         let Schemas { input, output } = schemas.get(at).cloned().unwrap_or_default();
         let limits = types.limits(&activity.type_);
-        let control =
-            control::of_activity(at, activity, &limits, spec.active_deadline_seconds, &mut found);
+        let control = control::of_activity(at, activity, &limits, spec.active_deadline_seconds, &mut found);
         activities.push(CompiledActivity {
             id: activity.id.clone(),
             type_: activity.type_.clone(),

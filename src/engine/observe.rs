@@ -129,8 +129,15 @@ impl FailureReason {
     #[must_use]
     pub fn of_wait(reason: Option<&str>) -> Self {
         match reason {
-            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError"
-                | "RegistryUnavailable" | "SignatureValidationFailed") => Self::ImagePullFailed,
+            Some(
+                "ErrImagePull"
+                | "ImagePullBackOff"
+                | "InvalidImageName"
+                | "ErrImageNeverPull"
+                | "ImageInspectError"
+                | "RegistryUnavailable"
+                | "SignatureValidationFailed",
+            ) => Self::ImagePullFailed,
             _ => Self::StartingDeadlineExceeded,
         }
     }
@@ -167,15 +174,23 @@ impl FailureReason {
 /// it is [`Attempt::Absent`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// Attempts by activity index.
-    pub attempts: HashMap<usize, Attempt>,
+    /// By activity index, the number of the attempt that was looked at, and what is known of it.
+    pub attempts: HashMap<usize, (u32, Attempt)>,
 }
 
 impl Observed {
-    /// What is known of the current attempt of an activity.
+    /// Takes in what is known of an attempt.
+    pub fn insert(&mut self, activity: usize, number: u32, attempt: Attempt) {
+        self.attempts.insert(activity, (number, attempt));
+    }
+
+    /// What is known of an attempt of an activity. What is known of another attempt never counts.
     #[must_use]
-    pub fn attempt(&self, activity: usize) -> &Attempt {
+    pub fn attempt(&self, activity: usize, number: u32) -> &Attempt {
         const ABSENT: &Attempt = &Attempt::Absent;
-        self.attempts.get(&activity).unwrap_or(ABSENT)
+        match self.attempts.get(&activity) {
+            Some((seen, attempt)) if *seen == number => attempt,
+            Some(_) | None => ABSENT,
+        }
     }
 }

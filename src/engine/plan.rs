@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::condition::stamp;
 use super::definition::{Compiled, CompiledActivity};
 use super::effect::Effect;
-use super::observe::{FailureReason, Observed};
+use super::observe::{Attempt, FailureReason, Observed};
 use super::retry;
 use super::state::{is_done, is_final, is_legal};
 use super::status::StatusUpdate;
@@ -213,6 +213,11 @@ impl<'a> Planner<'a> {
     /// Number of the attempt that is observed, or would be started. What was observed speaks of what is stored.
     fn attempt(&self, activity: usize) -> u32 {
         retry::attempt(self.stored_entry(activity))
+    }
+
+    /// What is known of that attempt.
+    fn seen(&self, activity: usize) -> &'a Attempt {
+        self.observed.attempt(activity, self.attempt(activity))
     }
 
     /// The activities that are not of `finally`.

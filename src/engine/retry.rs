@@ -139,10 +139,12 @@ pub fn attempt(entry: &ActivityStatus) -> u32 {
 }
 
 /// When the next attempt starts: a pause after the end of the last one, and never later than a pause from now, whatever
-/// another machine's clock says.
+/// another machine's clock says. In whole seconds, as a status holds it, rounded up.
 #[must_use]
 pub fn next_attempt_time(ended: Timestamp, now: Timestamp, pause: SignedDuration) -> Timestamp {
-    ended.min(now).saturating_add(pause).unwrap_or(Timestamp::MAX)
+    let next = ended.min(now).saturating_add(pause).unwrap_or(Timestamp::MAX);
+    let seconds = next.as_second().saturating_add(i64::from(next.subsec_nanosecond() > 0));
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -200,14 +202,19 @@ mod tests {
 
     #[test]
     fn the_longest_pause_follows_a_longer_first_one_and_the_other_way_round() {
-        assert_eq!(Policy::of(Some(&said(None, Some((Some(900), None, None)))), None), policy(3, 900, 2, 900));
+        assert_eq!(
+            Policy::of(Some(&said(None, Some((Some(900), None, None)))), None),
+            policy(3, 900, 2, 900)
+        );
         assert_eq!(Policy::of(Some(&said(None, Some((None, None, Some(2))))), None), policy(3, 2, 2, 2));
     }
 
     #[test]
     fn pauses_grow_to_their_limit_and_are_shortened_by_a_fifth_at_most() {
         let policy = policy(9, 10, 2, 300);
-        for (attempt, longest) in [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300), (u32::MAX, 300)] {
+        for (attempt, longest) in
+            [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300), (u32::MAX, 300)]
+        {
             let pause = policy.pause("u", "a", attempt).as_secs();
             assert!((longest * 4 / 5..=longest).contains(&pause), "{attempt}: {pause}");
         }
@@ -219,9 +226,12 @@ mod tests {
 
     #[test]
     fn the_bounds_of_every_field_make_a_pause() {
-        for (initial, factor, max, pause) in
-            [(0, 1, 0, 0..=0), (0, 10, 86_400, 0..=0), (1, 1, 1, 1..=1), (86_400, 10, 86_400, 69_120..=86_400)]
-        {
+        for (initial, factor, max, pause) in [
+            (0, 1, 0, 0..=0),
+            (0, 10, 86_400, 0..=0),
+            (1, 1, 1, 1..=1),
+            (86_400, 10, 86_400, 69_120..=86_400),
+        ] {
             for attempt in [0, 1, 2, 100, u32::MAX] {
                 let found = policy(100, initial, factor, max).pause("u", "a", attempt).as_secs();
                 assert!(pause.contains(&found), "{initial} {factor} {max} {attempt}: {found}");
@@ -264,7 +274,12 @@ mod tests {
         let pause = SignedDuration::from_secs(10);
         assert_eq!(next_attempt_time(at(100), at(103), pause), at(110));
         assert_eq!(next_attempt_time(at(9000), at(103), pause), at(113), "the pod's clock is ahead");
-        assert_eq!(next_attempt_time(Timestamp::MAX, Timestamp::MAX, pause), Timestamp::MAX);
+        assert_eq!(
+            next_attempt_time(Timestamp::MAX, Timestamp::MAX, pause).as_second(),
+            Timestamp::MAX.as_second()
+        );
+        let half = at(100) + SignedDuration::from_millis(500);
+        assert_eq!(next_attempt_time(half, half, SignedDuration::ZERO), at(101));
     }
 
     proptest! {

@@ -5,9 +5,7 @@
 
 use crate::api::orchestration::ActivityState;
 
-use ActivityState::{
-    Cancelled, Failed, NotStarted, Pending, Retrying, Running, Skipped, Succeeded, Unknown,
-};
+use ActivityState::{Cancelled, Failed, NotStarted, Pending, Retrying, Running, Skipped, Succeeded, Unknown};
 
 /// Whether an activity may go from one state to another. Staying is always legal.
 ///

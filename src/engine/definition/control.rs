@@ -56,7 +56,9 @@ pub(super) fn of_activity(
 ) -> Control {
     let retry = Policy::of(activity.retry.as_ref(), type_.retry.as_ref());
     // What the type alone says is told of the type.
-    if retry.max_seconds < retry.initial_seconds && activity.retry.is_some_and(|retry| retry.backoff.is_some()) {
+    if retry.max_seconds < retry.initial_seconds
+        && activity.retry.is_some_and(|retry| retry.backoff.is_some())
+    {
         let message = format!("{} is less than initialSeconds, {}", retry.max_seconds, retry.initial_seconds);
         found.at(at, ProblemCode::LimitExceeded, ".retry.backoff.maxSeconds", message);
     }

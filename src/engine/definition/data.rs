@@ -49,8 +49,7 @@ pub(super) fn check_input(
 /// Tells of required inputs that nothing feeds, and warns of those that are missing once what feeds them is skipped.
 pub(super) fn check_required(at: usize, bindings: &[Binding], scope: &Scope<'_>, found: &mut Findings) {
     let Some(schema) = scope.schemas.get(at).and_then(|schemas| schemas.input.as_ref()) else { return };
-    let is_conditional =
-        |at: usize| scope.activities.get(at).is_some_and(|activity| activity.when.is_some());
+    let is_conditional = |at: usize| scope.activities.get(at).is_some_and(|activity| activity.when.is_some());
     let type_ = scope.type_of(at);
     for required in schema.required() {
         let bound = bindings.iter().enumerate().find(|(_, binding)| binding.target == required);

@@ -46,8 +46,12 @@ impl Planner<'_> {
         let state = self.display_state(end.as_ref());
         summary.state = Some(state.as_str().to_owned());
         let statements = self.statements(end.as_ref(), state, &progress(succeeded, skipped, total));
-        summary.conditions =
-            condition::state(&summary.conditions, self.orchestration.metadata.generation, self.now, statements);
+        summary.conditions = condition::state(
+            &summary.conditions,
+            self.orchestration.metadata.generation,
+            self.now,
+            statements,
+        );
         if end.is_some() {
             self.finish(&mut summary);
             summary.output = output;
@@ -103,9 +107,9 @@ impl Planner<'_> {
         if self.main_is_halted() {
             return true;
         }
-        let blocked = self.blocked();
-        let is_blocked = |activity: usize| blocked.get(activity).copied().unwrap_or_default();
-        !self.main().any(|activity| self.is_open(activity) && !is_blocked(activity))
+        let lost = self.lost();
+        let is_lost = |activity: usize| lost.get(activity).copied().unwrap_or_default();
+        !self.main().any(|activity| self.is_open(activity) && !is_lost(activity))
     }
 
     /// How all but `finally` ended: success whatever was asked for, then an activity's failure, then what was decided
@@ -157,7 +161,8 @@ impl Planner<'_> {
 
     /// The end with what became of `finally`: it turns no failure into success.
     fn with_finally(&self, main: End) -> End {
-        if main.state != OrchestrationState::Succeeded || self.finally().all(|activity| self.is_done(activity))
+        if main.state != OrchestrationState::Succeeded
+            || self.finally().all(|activity| self.is_done(activity))
         {
             return main;
         }
@@ -194,8 +199,7 @@ impl Planner<'_> {
 
     pub(super) fn first_failed(&self, among: Range<usize>) -> Option<usize> {
         let order = self.compiled.order.iter().copied();
-        let failed =
-            order.filter(|at| among.contains(at) && self.state(*at) == ActivityState::Failed);
+        let failed = order.filter(|at| among.contains(at) && self.state(*at) == ActivityState::Failed);
         failed.min_by_key(|activity| self.entry(*activity).completion_time.as_ref().map(|time| time.0))
     }
 

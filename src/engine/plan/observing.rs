@@ -25,7 +25,7 @@ impl Planner<'_> {
             if is_final(self.state(activity)) {
                 continue;
             }
-            match self.observed.attempt(activity).clone() {
+            match self.seen(activity).clone() {
                 Attempt::Absent => self.absent(activity),
                 Attempt::Refused { since, retry_at: _, reason, message } => {
                     self.refused(activity, since, reason, message);

@@ -75,7 +75,7 @@ impl Planner<'_> {
             ActivityState::Retrying => {
                 let Some(compiled) = self.compiled.activities.get(activity) else { return };
                 let pause = compiled.retry.pause(self.uid(), &compiled.id, entry.attempt);
-                let latest = self.now.saturating_add(pause).unwrap_or(Timestamp::MAX);
+                let latest = next_attempt_time(self.now, self.now, pause);
                 let is_late = entry.next_attempt_time.as_ref().is_some_and(|next| next.0 > latest);
                 let was_ready = self.is_suspended() && entry.ready_time.is_some();
                 if is_late || was_ready {
@@ -164,8 +164,17 @@ impl Planner<'_> {
         let (main, finally) = (self.main_is_halted(), self.finally_is_halted());
         for activity in 0..self.compiled.activities.len() {
             let is_halted = if self.compiled.is_finally(activity) { finally } else { main };
-            if is_halted && self.state(activity) == ActivityState::Retrying {
+            let entry = self.entry(activity);
+            if entry.state != ActivityState::Retrying {
+                continue;
+            }
+            if is_halted {
                 self.advance(activity, ActivityState::Cancelled, |entry| entry.next_attempt_time = None);
+            } else if self.has_failed_anew(activity, entry)
+                && entry.next_attempt_time.as_ref().is_some_and(|next| next.0 <= self.now)
+            {
+                self.urgent();
+                self.wake(self.now);
             }
         }
     }
@@ -193,12 +202,12 @@ impl Planner<'_> {
 
     /// Whether a stop was asked for already and its answer is awaited.
     pub(super) fn is_stop_seen(&self, activity: usize) -> bool {
-        matches!(self.observed.attempt(activity), Attempt::Stopping | Attempt::Stopped)
+        matches!(self.seen(activity), Attempt::Stopping | Attempt::Stopped)
     }
 }
 
 /// Whether it is on record that an attempt did not start in time.
-pub(super) fn is_given_up(entry: &ActivityStatus) -> bool {
+pub(in crate::engine) fn is_given_up(entry: &ActivityStatus) -> bool {
     let reasons = [FailureReason::StartingDeadlineExceeded, FailureReason::ImagePullFailed];
     entry.state == ActivityState::Running
         && entry.start_time.is_none()

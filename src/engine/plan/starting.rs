@@ -26,7 +26,8 @@ impl Planner<'_> {
         }
         let running = self.count(0..self.compiled.activities.len(), ActivityState::Running);
         let mut free = self.compiled.parallelism.saturating_sub(running);
-        let mut open_tier = self.open_tier(0);
+        let mut lost = vec![false; self.compiled.activities.len()];
+        let mut open_tier = self.open_tier(0, &lost);
         for activity in self.compiled.order.iter().copied() {
             self.plan.work += 1;
             if free == 0 {
@@ -34,12 +35,13 @@ impl Planner<'_> {
             }
             let Some(compiled) = self.compiled.activities.get(activity) else { continue };
             let is_finally = self.compiled.is_finally(activity);
+            self.find_lost(activity, &mut lost);
             if !(if is_finally { finally } else { main }) {
                 continue;
             }
             if compiled.tier > open_tier {
                 // What was skipped on the way may have opened it.
-                open_tier = self.open_tier(open_tier);
+                open_tier = self.open_tier(open_tier, &lost);
             }
             if !self.awaits_its_turn(activity)
                 || (compiled.tier > open_tier && !is_finally)
@@ -47,7 +49,7 @@ impl Planner<'_> {
             {
                 continue;
             }
-            match self.observed.attempt(activity) {
+            match self.seen(activity) {
                 Attempt::Absent => {}
                 Attempt::Refused { since, retry_at, reason, message } => {
                     let deadline = self.starting_deadline(activity, *since);
@@ -102,9 +104,6 @@ impl Planner<'_> {
                 let is_stored = !self.has_failed_anew(activity, entry);
                 if next > self.now {
                     self.wake(next);
-                } else if !is_stored {
-                    self.urgent();
-                    self.wake(self.now);
                 }
                 is_stored && next <= self.now
             }
@@ -130,41 +129,44 @@ impl Planner<'_> {
     }
 
     /// The last tier whose activities may start; all before `from` are known to be over.
-    fn open_tier(&mut self, from: usize) -> usize {
+    fn open_tier(&self, from: usize, lost: &[bool]) -> usize {
         match self.compiled.execution {
             Execution::Eager => usize::MAX,
             Execution::Tiered => {
-                let blocked = self.blocked();
-                let is_over = |at: &usize| {
-                    is_final(self.state(*at)) || blocked.get(*at).copied().unwrap_or_default()
-                };
+                let is_over =
+                    |at: &usize| is_final(self.state(*at)) || lost.get(*at).copied().unwrap_or_default();
                 let later = self.compiled.tiers.iter().skip(from);
                 from + later.take_while(|tier| tier.iter().all(is_over)).count()
             }
         }
     }
 
-    /// Which activities can never start, because something that they depend on has not succeeded. Only where all goes
-    /// on after a failure; otherwise nothing starts anyway.
-    pub(super) fn blocked(&mut self) -> Vec<bool> {
-        let mut blocked = vec![false; self.compiled.activities.len()];
-        if self.compiled.failure_policy != FailurePolicy::Continue {
-            return blocked;
-        }
+    /// Which activities can never start, because something that they depend on has not succeeded.
+    pub(super) fn lost(&mut self) -> Vec<bool> {
+        let mut lost = vec![false; self.compiled.activities.len()];
         for activity in self.compiled.tiers.iter().flatten().copied() {
-            let dependencies = self.compiled.graph.dependencies(activity);
-            self.plan.work += dependencies.len() as u64;
-            let is_blocked = self.is_open(activity)
-                && self.state(activity) != ActivityState::Running
-                && dependencies.iter().any(|on| {
-                    let is_lost = is_final(self.state(*on)) && !self.is_done(*on);
-                    is_lost || blocked.get(*on).copied().unwrap_or_default()
-                });
-            if let Some(flag) = blocked.get_mut(activity) {
-                *flag = is_blocked;
-            }
+            self.find_lost(activity, &mut lost);
         }
-        blocked
+        lost
+    }
+
+    /// Finds out whether an activity can never start, when it is known of all before it. Only where all goes on after a
+    /// failure; otherwise nothing starts anyway.
+    fn find_lost(&mut self, activity: usize, lost: &mut [bool]) {
+        if self.compiled.failure_policy != FailurePolicy::Continue
+            || !matches!(self.state(activity), ActivityState::Pending | ActivityState::Unknown)
+        {
+            return;
+        }
+        let dependencies = self.compiled.graph.dependencies(activity);
+        self.plan.work += dependencies.len() as u64;
+        let is_lost = dependencies.iter().any(|on| {
+            let has_no_success = is_final(self.state(*on)) && !self.is_done(*on);
+            has_no_success || lost.get(*on).copied().unwrap_or_default()
+        });
+        if let Some(flag) = lost.get_mut(activity) {
+            *flag = is_lost;
+        }
     }
 
     fn dependencies_are_done(&mut self, activity: usize) -> bool {

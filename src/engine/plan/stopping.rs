@@ -33,9 +33,8 @@ impl Planner<'_> {
 
     /// Whether no activity but those of `finally` gets a new attempt.
     pub(super) fn main_is_halted(&self) -> bool {
-        let has_ended = |activity| {
-            matches!(self.state(activity), ActivityState::Cancelled | ActivityState::NotStarted)
-        };
+        let has_ended =
+            |activity| matches!(self.state(activity), ActivityState::Cancelled | ActivityState::NotStarted);
         self.stored.stop_time.is_some()
             || self.stored.stop_reason.is_some()
             || self.stored.finally_time.is_some()
@@ -144,7 +143,7 @@ impl Planner<'_> {
 
     fn is_stop_over(&self, activity: usize) -> bool {
         use super::super::observe::Attempt;
-        match self.observed.attempt(activity) {
+        match self.seen(activity) {
             Attempt::Absent | Attempt::Refused { .. } | Attempt::Stopped | Attempt::Ended(_) => true,
             Attempt::Requested { .. }
             | Attempt::Waiting { .. }
@@ -154,7 +153,8 @@ impl Planner<'_> {
     }
 
     fn cancelled_because(&self, activity: usize) -> (FailureReason, String) {
-        let terminated = || (FailureReason::Cancelled, "stopped because of spec.shutdown: Terminate".to_owned());
+        let terminated =
+            || (FailureReason::Cancelled, "stopped because of spec.shutdown: Terminate".to_owned());
         if self.compiled.is_finally(activity) {
             return if self.is_terminated() {
                 terminated()
@@ -169,9 +169,7 @@ impl Planner<'_> {
             }
             Some(CANCELLED) => terminated(),
             // An earlier version recorded no reason, and knew only this one.
-            _ => {
-                (FailureReason::DeadlineExceeded, "stopped at the deadline of the orchestration".to_owned())
-            }
+            _ => (FailureReason::DeadlineExceeded, "stopped at the deadline of the orchestration".to_owned()),
         }
     }
 }
