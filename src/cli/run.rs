@@ -201,7 +201,3 @@ fn tell(line: &str) {
         line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
     drop(writeln!(std::io::stderr(), "{shown}"));
 }
-
-#[cfg(test)]
-mod tests {
-}

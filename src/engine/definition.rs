@@ -191,7 +191,7 @@ pub fn compile<'a>(
     let main = spec.activities.len();
     let mut found = Findings { main, ..Findings::default() };
     let all: Vec<&Activity> = spec.activities.iter().chain(&spec.finally).collect();
-    if all.len() > MAX_ACTIVITIES {
+    if !spec.finally.is_empty() && all.len() > MAX_ACTIVITIES {
         let message = format!(
             "with {main} activities there may be {}, there are {}",
             MAX_ACTIVITIES.saturating_sub(main),
