@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use orchestrator::api::ActivityDefinitionSpec;
 use orchestrator::api::orchestration::{Orchestration, OrchestrationStatus};
 use orchestrator::api::orchestration_definition::OrchestrationDefinitionSpec;
-use orchestrator::engine::acceptance::{Definition, decide};
+use orchestrator::engine::acceptance::{Definition, check_input, decide};
 use orchestrator::engine::definition::{Compiled, TypeState, compile};
 use orchestrator::engine::effect::Effect;
 use orchestrator::engine::observe::{Attempt, Observed, Outcome, Verdict};
 use orchestrator::engine::plan::{Plan, Situation, plan};
+use orchestrator::engine::value::bytes;
 use serde_json::{Value, json};
 
 const LAYERS: usize = 10;
@@ -29,6 +30,18 @@ fn main() {
     println!("{} activities, {edges} edges; the median and the best of many", compiled.activities.len());
     println!("{:<44} {:>12} {:>12} {:>8}", "", "median", "best", "work");
     show("compile", None, || compile(&spec, |_| TypeState::Ready(&type_)).unwrap());
+
+    let (typed, declared) = (typed(), declared());
+    show("compile with schemas and conditions", None, || {
+        compile(&declared, |_| TypeState::Ready(&typed)).unwrap()
+    });
+    let input = json!({"list": (0..1000).map(|at| json!({"name": format!("value-{at}"), "n": at, "text": "x".repeat(20)})).collect::<Vec<_>>()});
+    let input = input.as_object().cloned().unwrap();
+    let schema = compile(&declared, |_| TypeState::Ready(&typed)).unwrap().schema;
+    assert_eq!(check_input(schema.as_ref(), Some(&input)), None);
+    show(&format!("accept: an input of {} bytes", bytes(&input)), None, || {
+        check_input(schema.as_ref(), Some(&input))
+    });
 
     let accepted = accepted(&compiled);
     let nothing = Observed::default();
@@ -60,6 +73,35 @@ fn definition() -> Value {
         json!({"id": format!("a{at}"), "type": "t", "dependsOn": depends_on, "inputs": inputs})
     };
     json!({"activities": (0..LAYERS * WIDTH).map(activity).collect::<Vec<_>>()})
+}
+
+/// The same definition, with a schema of its input, and a condition on every activity.
+fn declared() -> OrchestrationDefinitionSpec {
+    let mut definition = definition();
+    definition["schema"] = json!({"openAPIV3Schema": {"type": "object", "additionalProperties": false, "properties": {
+        "wanted": {"type": "boolean", "default": true},
+        "list": {"type": "array", "items": {"type": "object", "required": ["name"], "additionalProperties": false, "properties": {
+            "name": {"type": "string", "pattern": "^[a-z]+-[0-9]+$"}, "n": {"type": "integer", "minimum": 0},
+            "text": {"type": "string", "maxLength": 100}, "size": {"type": "number", "default": 1},
+        }}},
+    }}});
+    for activity in definition["activities"].as_array_mut().unwrap() {
+        let above =
+            activity["dependsOn"][0].as_str().map(|id| format!(" && activities.{id}.state == 'Succeeded'"));
+        activity["when"] = json!(format!("input.wanted{}", above.unwrap_or_default()));
+    }
+    serde_json::from_value(definition).unwrap()
+}
+
+/// An activity type that says what it takes and produces.
+fn typed() -> ActivityDefinitionSpec {
+    serde_json::from_value(json!({
+        "inputSchema": {"type": "object", "properties": {"t0": {"type": "string"}, "t1": {"type": "string"}, "t2": {"type": "integer", "default": 3}}},
+        "outputSchema": {"type": "object", "additionalProperties": false, "properties": {
+            "x": {"type": "string"}, "more": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+        }},
+    }))
+    .unwrap()
 }
 
 fn accepted(compiled: &Compiled) -> Orchestration {

@@ -14,7 +14,7 @@ use super::plan::MAX_INPUT_BYTES;
 use super::resume;
 use super::schema::{self, Schema};
 use super::status::{StatusUpdate, duration, summary};
-use super::value::{bytes, is_too_deep};
+use super::value::{bytes, is_too_deep, printable};
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityStatus, Orchestration, OrchestrationStatus};
 use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
@@ -40,7 +40,7 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
 #[must_use]
 pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
     let violations = schema?.validate(&Value::Object(input(schema, given)), "spec.input");
-    (!violations.is_empty()).then(|| schema::text(&violations))
+    (!violations.is_empty()).then(|| printable(&schema::text(&violations)))
 }
 
 /// What is known of the definition when an Orchestration asks for it.

@@ -6,6 +6,7 @@
 use super::problem::{self, Problem, ProblemCode};
 use super::retry::Policy;
 use super::schema::{Mistake, Schema};
+use super::value::printable;
 use crate::api::ActivityDefinitionSpec;
 
 /// The schemas of an activity type; nothing where everything is taken.
@@ -46,8 +47,13 @@ pub fn compile(spec: &ActivityDefinitionSpec) -> Result<Schemas, Vec<Problem>> {
 
 /// The mistakes of a schema as problems of the field that holds it.
 pub(super) fn problems(field: &str, mistakes: Vec<Mistake>) -> Vec<Problem> {
-    let problem =
-        |mistake: Mistake| Problem::new(mistake.code, format!("{field}{}", mistake.pointer), mistake.message);
+    let problem = |mistake: Mistake| {
+        Problem::new(
+            mistake.code,
+            format!("{field}{}", printable(&mistake.pointer)),
+            printable(&mistake.message),
+        )
+    };
     mistakes.into_iter().map(problem).collect()
 }
 

@@ -39,7 +39,7 @@ pub fn compile(pattern: &str) -> Result<(Regex, Size), (ProblemCode, String)> {
     match built(&translated, MAX_SIZE) {
         Ok(regex) => Ok((regex, Size::Large)),
         Err(regex::Error::CompiledTooBig(_)) => {
-            let message = "UnsupportedPattern: the pattern is too large, its repetitions multiply";
+            let message = "UnsupportedPattern: the pattern is too large, its repetitions multiply; for lengths there are minLength and maxLength";
             Err((ProblemCode::LimitExceeded, message.to_owned()))
         }
         Err(error) => Err((ProblemCode::InvalidSchema, explained(&error))),

@@ -26,7 +26,8 @@ use super::problem::ProblemCode;
 use crate::api::common::Object;
 pub use known::{Known, SubSchema, mismatch};
 pub use limits::{
-    MAX_DEPTH, MAX_LARGE_PATTERNS, MAX_NODES, MAX_OVERLAP, MAX_PROPERTIES, MAX_REFERENCES, MAX_SIZE,
+    MAX_DEPTH, MAX_LARGE_PATTERNS, MAX_NODES, MAX_OVERLAP, MAX_PATTERNS, MAX_PROPERTIES, MAX_REFERENCES,
+    MAX_SIZE,
 };
 use node::Node;
 use validate::Validator;

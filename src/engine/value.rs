@@ -78,14 +78,14 @@ pub fn cut_stored(mut text: String, limit: usize) -> String {
     text
 }
 
-/// A value as JSON on one line, in which nothing breaks the line or turns the direction of writing.
+/// A text in which nothing but its own line breaks is more than text: what controls a terminal, or turns the direction of
+/// writing, is shown as an escape.
 #[must_use]
-pub fn shown(object: &Object) -> String {
-    let text = serde_json::to_string(object).unwrap_or_default();
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            '"' | '\\' | '\'' => shown.push(character),
+            '"' | '\\' | '\'' | '\n' => shown.push(character),
             other => shown.extend(other.escape_debug()),
         }
     }
@@ -300,9 +300,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_shown_value_is_more_than_text() {
-        let object = json!({"a": "x\u{202e}y\n", "b": ["ü 🦀 'q' \"r\"", null]});
-        assert_eq!(shown(object.as_object().unwrap()), r#"{"a":"x\u{202e}y\n","b":["ü 🦀 'q' \"r\"",null]}"#);
+    fn nothing_in_a_printable_text_is_more_than_text() {
+        assert_eq!(
+            printable("a\u{202e}b\n\u{1b}[31m 'q' \"r\" \\n ü 🦀\u{2028}\u{0}"),
+            "a\\u{202e}b\n\\u{1b}[31m 'q' \"r\" \\n ü 🦀\\u{2028}\\0"
+        );
     }
 
     #[test]

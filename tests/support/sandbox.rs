@@ -5,9 +5,13 @@
 //! of the real one.
 
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{GroupVersionKind, NamespaceResourceScope};
 use kube::discovery::ApiResource;
@@ -23,6 +27,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower::Service;
 
 use super::in_process::PausedClock;
 use super::kubelet::{Act, Kubelet, Work};
@@ -39,7 +44,9 @@ pub struct Sandbox {
     pub client: Client,
     /// `verb plural name` of every write.
     pub writes: Arc<Mutex<Vec<String>>>,
+    of_operator: Client,
     clock: Arc<dyn Clock>,
+    settings: Settings,
     operator: Option<JoinSet<()>>,
     stop: watch::Sender<bool>,
     _kubelet: Kubelet,
@@ -49,6 +56,15 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one whose kubelet follows a script. The runtime's time must be paused.
     pub fn start(script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_with(Settings::default(), Duration::ZERO, script)
+    }
+
+    /// The same with other settings of the operator, whose requests take up to so long, each another time.
+    pub fn start_with(
+        settings: Settings,
+        longest_request: Duration,
+        script: impl Fn(&Work) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         let writes: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&writes);
@@ -59,13 +75,26 @@ impl Sandbox {
         for crd in orchestrator::api::crds() {
             builder = builder.definition(Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap());
         }
-        let client = builder.build().client();
+        let server = builder.build();
+        let client = server.client();
+        let slow = Slow { inner: server, longest: longest_request, requests: Arc::default() };
+        let of_operator =
+            if longest_request.is_zero() { client.clone() } else { Client::new(slow, NAMESPACE) };
         let (stop, stopped) = watch::channel(false);
         let mut roles = JoinSet::new();
         roles.spawn(job::run(client.clone(), Arc::clone(&clock), job::Settings::default(), stopped));
         let kubelet = Kubelet::start_on(client.clone(), NAMESPACE, script);
-        let mut sandbox =
-            Self { client, writes, clock, operator: None, stop, _kubelet: kubelet, _roles: roles };
+        let mut sandbox = Self {
+            client,
+            of_operator,
+            writes,
+            clock,
+            settings,
+            operator: None,
+            stop,
+            _kubelet: kubelet,
+            _roles: roles,
+        };
         sandbox.start_operator();
         sandbox
     }
@@ -74,9 +103,9 @@ impl Sandbox {
     pub fn start_operator(&mut self) {
         let mut operator = JoinSet::new();
         operator.spawn(orchestrator::app::run(
-            self.client.clone(),
+            self.of_operator.clone(),
             Arc::clone(&self.clock),
-            Settings::default(),
+            self.settings.clone(),
             self.stop.subscribe(),
         ));
         self.operator = Some(operator);
@@ -190,5 +219,40 @@ impl Sandbox {
     pub fn count(&self, verb_and_plural: &str) -> usize {
         let writes = self.writes.lock().unwrap();
         writes.iter().filter(|line| line.starts_with(&format!("{verb_and_plural} "))).count()
+    }
+}
+
+/// A way to a server on which every request takes its time: fractions of the longest, in an order that is always the
+/// same.
+#[derive(Clone)]
+struct Slow<S> {
+    inner: S,
+    longest: Duration,
+    requests: Arc<AtomicU32>,
+}
+
+impl<S, R> Service<R> for Slow<S>
+where
+    S: Service<R> + Clone + Send + 'static,
+    S::Future: Send,
+    R: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let time = self.longest * (number.wrapping_mul(2_654_435_761) >> 24) / 255;
+        let mut inner = self.inner.clone();
+        async move {
+            tokio::time::sleep(time).await;
+            inner.call(request).await
+        }
+        .boxed()
     }
 }

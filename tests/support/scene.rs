@@ -65,7 +65,8 @@ impl Scene {
         lay_over(&mut whole, job);
         let definition = json!({
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition",
-            "metadata": {"name": name}, "spec": {"job": whole},
+            "metadata": {"name": name},
+            "spec": {"job": whole, "retry": {"maxRetries": 0, "backoff": {"initialSeconds": 0}}},
         });
         self.namespace.create(definition).await;
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::super::expression::{Expression, Reference};
 use super::super::problem::ProblemCode;
+use super::super::value::printable;
 use super::inputs::{Mistake, Scope};
 use super::{Findings, Root};
 
@@ -33,7 +34,7 @@ pub(super) fn of_activity(
         Ok(when) => when,
         Err(mistakes) => {
             for mistake in mistakes {
-                found.at(at, ProblemCode::InvalidExpression, ".when", mistake.to_string());
+                found.at(at, ProblemCode::InvalidExpression, ".when", printable(&mistake.to_string()));
             }
             return Condition::default();
         }

@@ -4,26 +4,31 @@
 //! an estimate of every value that is copied or compared, by the sizes that the values in scope really have. Must never:
 //! need a clock.
 
+mod size;
+
 use kube_cel::cel::common::ast::operators;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 use serde_json::Value;
 
+use self::size::{PIECE, Size, count, largest_of_object};
 use super::Scope;
-use super::check::{Shape, entries, function_of};
+use super::check::{Shape, entries, function_of, parts};
 use super::functions::{self, EQUAL, Growth, MEMBER};
+use crate::api::common::Object;
+use crate::engine::pattern;
 
 /// Most visits of nodes: the elements of the largest list or object, to the power of the loops inside each other, times
 /// the nodes of the expression.
 pub const MAX_VISITS: u64 = 1_000_000;
 
 /// Most steps: values that are copied or compared, texts in pieces of 16 bytes.
-pub const MAX_STEPS: u64 = 5_000_000;
+pub const MAX_STEPS: u64 = 10_000_000;
 
-/// Bytes of a text that count as one step.
-const PIECE: u64 = 16;
+/// What it takes to compile a regular expression that is known and small, in steps.
+const COMPILE_SMALL: u64 = 5_000;
 
-/// What it takes to compile a regular expression, in steps.
-const COMPILE: u64 = 3_000;
+/// What it takes to compile any other, or to find that it is too large.
+const COMPILE_ANY: u64 = 400_000;
 
 /// Most characters that one verb of a format can make, by its precision.
 const PRECISION: u64 = 65_536;
@@ -31,10 +36,8 @@ const PRECISION: u64 = 65_536;
 /// Refuses what would be too costly.
 pub(super) fn check(program: &IdedExpr, shape: &Shape, scope: &Scope<'_>) -> Result<(), String> {
     let outputs = scope.activities.values().filter_map(|activity| activity.outputs);
-    let members = outputs
-        .chain([scope.input])
-        .map(|object| object.values().map(largest).max().unwrap_or(0).max(count(object.len())));
-    let largest = members.chain([count(shape.largest), count(scope.activities.len())]).max().unwrap_or(0);
+    let in_scope = outputs.chain([scope.input]).map(largest_of_object);
+    let largest = in_scope.chain([count(shape.largest), count(scope.activities.len())]).max().unwrap_or(0);
     let loops = u32::try_from(shape.nesting).unwrap_or(u32::MAX);
     let visits = largest.max(1).saturating_pow(loops).saturating_mul(count(shape.nodes));
     if visits > MAX_VISITS {
@@ -43,85 +46,13 @@ pub(super) fn check(program: &IdedExpr, shape: &Shape, scope: &Scope<'_>) -> Res
             shape.nodes
         ));
     }
-    let mut estimate = Estimate { scope, variables: Vec::new() };
+    let mut estimate = Estimate { scope, variables: Vec::new(), once: 0 };
     let (steps, _) = estimate.of(program);
+    let steps = steps.saturating_add(estimate.once);
     if steps > MAX_STEPS {
         return Err(format!("too costly: may take {steps} steps, at most {MAX_STEPS} are allowed"));
     }
     Ok(())
-}
-
-fn count(size: usize) -> u64 {
-    u64::try_from(size).unwrap_or(u64::MAX)
-}
-
-/// The elements of the largest list or object in a value.
-fn largest(value: &Value) -> u64 {
-    match value {
-        Value::Array(elements) => elements.iter().map(largest).max().unwrap_or(0).max(count(elements.len())),
-        Value::Object(members) => members.values().map(largest).max().unwrap_or(0).max(count(members.len())),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-    }
-}
-
-/// How large a value may be.
-#[derive(Clone, Copy, Debug, Default)]
-struct Size {
-    /// Steps to copy or compare all of it.
-    weight: u64,
-    /// Elements, members or characters.
-    length: u64,
-    /// The largest length of anything in it.
-    deepest: u64,
-}
-
-impl Size {
-    const SCALAR: Self = Self { weight: 1, length: 1, deepest: 1 };
-
-    fn text(length: u64) -> Self {
-        Self { weight: 1 + length / PIECE, length, deepest: 1 }
-    }
-
-    fn of(value: &Value) -> Self {
-        let whole = |parts: &mut dyn Iterator<Item = Self>, length: usize| {
-            let parts = parts.fold(Self::default(), |all, part| Self {
-                weight: all.weight.saturating_add(part.weight),
-                length: 0,
-                deepest: all.deepest.max(part.length).max(part.deepest),
-            });
-            Self { weight: parts.weight.saturating_add(1), length: count(length), deepest: parts.deepest }
-        };
-        match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => Self::SCALAR,
-            Value::String(text) => Self::text(count(text.len())),
-            Value::Array(elements) => whole(&mut elements.iter().map(Self::of), elements.len()),
-            Value::Object(members) => {
-                let keys = members.keys().map(|key| Self::text(count(key.len())));
-                whole(&mut members.values().map(Self::of).chain(keys), members.len())
-            }
-        }
-    }
-
-    /// Something inside, of which no more is known.
-    fn inside(self) -> Self {
-        Self { weight: self.weight, length: self.deepest, deepest: self.deepest }
-    }
-
-    fn with(self, other: Self) -> Self {
-        Self {
-            weight: self.weight.saturating_add(other.weight),
-            length: self.length.saturating_add(other.length),
-            deepest: self.deepest.max(other.deepest),
-        }
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self {
-            weight: self.weight.max(other.weight),
-            length: self.length.max(other.length),
-            deepest: self.deepest.max(other.deepest),
-        }
-    }
 }
 
 /// What is known of a value: itself where a path leads to it, else its size.
@@ -129,7 +60,7 @@ impl Size {
 enum Found<'a> {
     Value(&'a Value),
     /// All of the input, or the outputs of an activity.
-    Object(&'a crate::api::common::Object),
+    Object(&'a Object),
     Activities,
     Activity(&'a str),
     Sized(Size),
@@ -138,6 +69,8 @@ enum Found<'a> {
 struct Estimate<'s, 'a> {
     scope: &'s Scope<'a>,
     variables: Vec<(String, Size)>,
+    /// Steps that are taken once, in whatever loop.
+    once: u64,
 }
 
 impl Estimate<'_, '_> {
@@ -160,17 +93,14 @@ impl Estimate<'_, '_> {
 
     /// Parts that are copied into a list or an object.
     fn all<'e>(&mut self, parts: impl Iterator<Item = &'e IdedExpr>) -> (u64, Size) {
-        let (mut steps, mut whole) = (1_u64, Size { weight: 1, length: 0, deepest: 1 });
+        let mut steps = 1_u64;
+        let mut sizes = Vec::new();
         for part in parts {
-            let (part_steps, size) = self.of(part);
-            steps = steps.saturating_add(part_steps).saturating_add(size.weight);
-            whole = Size {
-                weight: whole.weight.saturating_add(size.weight),
-                length: whole.length + 1,
-                deepest: whole.deepest.max(size.length).max(size.deepest),
-            };
+            let (part, size) = self.of(part);
+            steps = steps.saturating_add(part).saturating_add(size.weight);
+            sizes.push(size);
         }
-        (steps, whole)
+        (steps, Size::holding(sizes.into_iter()))
     }
 
     fn comprehension(&mut self, inner: &ComprehensionExpr) -> (u64, Size) {
@@ -181,7 +111,7 @@ impl Estimate<'_, '_> {
         };
         let collects = matches!(inner.accu_init.expr, Expr::List(_));
         // While the result grows, each round copies what there is already.
-        self.variables.push((inner.accu_var.clone(), Size::SCALAR));
+        self.variables.push((inner.accu_var.clone(), Size::default()));
         self.variables.push((inner.iter_var.clone(), element));
         let (step, made) = self.of(&inner.loop_step);
         self.variables.truncate(self.variables.len() - 2);
@@ -191,11 +121,8 @@ impl Estimate<'_, '_> {
         if !collects {
             return (steps, Size::SCALAR);
         }
-        let result = Size {
-            weight: rounds.saturating_mul(made.weight).saturating_add(1),
-            length: rounds,
-            deepest: made.length.max(made.deepest).max(element.length),
-        };
+        // What is made is a list of one element, or the list so far.
+        let result = made.inside().or(element).repeated(rounds);
         let copies = rounds.saturating_mul(result.weight).saturating_mul(3) / 2;
         (steps.saturating_add(copies), result)
     }
@@ -236,23 +163,16 @@ impl Estimate<'_, '_> {
             Growth::Kept => (0, whole),
             Growth::Quadratic => (first.length.saturating_mul(whole.weight), whole),
             Growth::Sorted => (first.weight.saturating_mul(20), whole),
-            Growth::Search => (COMPILE.saturating_add(first.weight.saturating_mul(8)), text(first.length)),
+            Growth::Search => {
+                (self.compiling(call).saturating_add(first.weight.saturating_mul(8)), text(first.length))
+            }
             Growth::SearchAll => (
-                COMPILE.saturating_add(square / 8),
-                Size {
-                    weight: first.length.saturating_mul(2),
-                    length: first.length + 1,
-                    deepest: first.length,
-                },
+                self.compiling(call).saturating_add(square / 8),
+                text(first.length).repeated(first.length.saturating_add(1)).bounded(first),
             ),
-            Growth::Split => (
-                first.length,
-                Size {
-                    weight: first.length.saturating_mul(2) + 2,
-                    length: first.length + 2,
-                    deepest: first.length,
-                },
-            ),
+            Growth::Split => {
+                (first.length, text(first.length).repeated(first.length.saturating_add(2)).bounded(first))
+            }
             Growth::Join => {
                 let length = whole.weight.saturating_mul(PIECE * 2);
                 (0, text(length.saturating_add(first.length.saturating_mul(last.length))))
@@ -273,17 +193,35 @@ impl Estimate<'_, '_> {
         (copied.saturating_add(work).saturating_add(result.weight), result)
     }
 
+    /// Steps to compile the pattern of a call; what does not change in a loop is compiled once.
+    fn compiling(&mut self, call: &CallExpr) -> u64 {
+        let Some(pattern) = call.args.first() else { return 0 };
+        let steps = match &pattern.expr {
+            Expr::Literal(LiteralValue::String(text)) => match pattern::compile(text.inner()) {
+                Ok((_, pattern::Size::Small)) => COMPILE_SMALL,
+                Ok((_, pattern::Size::Large)) | Err(_) => COMPILE_ANY,
+            },
+            _ => COMPILE_ANY,
+        };
+        if self.varies(pattern) {
+            return steps;
+        }
+        self.once = self.once.saturating_add(steps);
+        0
+    }
+
+    /// Whether an expression reads the variable of a loop around.
+    fn varies(&self, expression: &IdedExpr) -> bool {
+        match &expression.expr {
+            Expr::Ident(name) => self.variables.iter().any(|(variable, _)| variable == name),
+            _ => parts(expression).into_iter().any(|part| self.varies(part)),
+        }
+    }
+
     fn size(&self, found: Found<'_>) -> Size {
         match found {
             Found::Value(value) => Size::of(value),
-            Found::Object(object) => object.iter().fold(Size::SCALAR, |all, (key, value)| {
-                let part = Size::of(value).with(Size::text(count(key.len())));
-                Size {
-                    weight: all.weight.saturating_add(part.weight),
-                    length: count(object.len()),
-                    deepest: all.deepest.max(part.length).max(part.deepest),
-                }
-            }),
+            Found::Object(object) => Size::of_object(object),
             // Only what is in them is ever read.
             Found::Activities | Found::Activity(_) => Size::SCALAR,
             Found::Sized(size) => size,
@@ -292,13 +230,12 @@ impl Estimate<'_, '_> {
 
     /// The largest element of a list, or the longest key of an object.
     fn element(&self, found: Found<'_>) -> Size {
-        let key = |key: &String| Size::text(count(key.len()));
         match found {
             Found::Value(Value::Array(elements)) => {
                 elements.iter().map(Size::of).fold(Size::default(), Size::or)
             }
             Found::Value(Value::Object(members)) | Found::Object(members) => {
-                members.keys().map(key).fold(Size::default(), Size::or)
+                members.keys().map(|key| Size::key(key)).fold(Size::default(), Size::or)
             }
             other => self.size(other).inside(),
         }

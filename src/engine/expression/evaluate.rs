@@ -40,6 +40,7 @@ pub(super) fn evaluate(
         }
         context.resolve(program)
     }));
+    functions::forget_patterns();
     match result {
         Ok(Ok(Cel::Bool(result))) => Ok(result),
         Ok(Ok(other)) => Err(format!("must be a boolean, is {}", other.type_of())),
@@ -109,9 +110,11 @@ fn worded(error: &ExecutionError) -> String {
         ExecutionError::Overflow(operation, ..) => format!("overflow in {operation}"),
         ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("the list has no element {index}"),
         ExecutionError::IndexOutOfBounds(_) => "the list has no such element".to_owned(),
-        ExecutionError::UnexpectedType { got, want } => format!("expected {want}, got {got}"),
-        ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
+        ExecutionError::FunctionError { function, message } => {
+            format!("{function}: {}", without_values(message))
+        }
         ExecutionError::NoSuchOverload
+        | ExecutionError::UnexpectedType { .. }
         | ExecutionError::UnsupportedTargetType { .. }
         | ExecutionError::NotSupportedAsMethod { .. }
         | ExecutionError::UnsupportedKeyType(_)
@@ -123,8 +126,15 @@ fn worded(error: &ExecutionError) -> String {
         | ExecutionError::UnsupportedIndex(..) => {
             "an operator or function is applied to values of types that it is not for".to_owned()
         }
-        other => other.to_string(),
+        other => without_values(&other.to_string()).to_owned(),
     }
+}
+
+/// A message up to the first value that the interpreter shows in its own notation, and in no certain order.
+fn without_values(message: &str) -> &str {
+    let values =
+        ["Map(", "List(", "Opaque<", "Map {"].into_iter().filter_map(|value| message.find(value)).min();
+    message.get(..values.unwrap_or(message.len())).unwrap_or(message).trim_end()
 }
 
 /// A text as one short line.

@@ -3,11 +3,14 @@
 //! Responsible for: the one list of names, with the types of their results; and regular expressions within their limits.
 //! Must never: admit a function whose cost nobody bounds.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::{Arguments, This};
 use kube_cel::cel::{Context, ExecutionError, Value};
+use regex::Regex;
 
 use super::kinds::Kind;
 use crate::engine::pattern;
@@ -228,6 +231,7 @@ pub(super) static CONTEXT: LazyLock<Context<'static>> = LazyLock::new(|| {
     context
 });
 
+#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
 fn is_member(value: Value, container: Value) -> Result<bool, ExecutionError> {
     match container {
         Value::List(elements) => Ok(elements.contains(&value)),
@@ -236,17 +240,43 @@ fn is_member(value: Value, container: Value) -> Result<bool, ExecutionError> {
     }
 }
 
-fn compiled(function: &str, text: &str) -> Result<regex::Regex, ExecutionError> {
-    match pattern::compile(text) {
-        Ok((regex, _)) => Ok(regex),
-        Err((_, why)) => Err(ExecutionError::function_error(function, why)),
-    }
+/// Most patterns that one evaluation remembers.
+const REMEMBERED: usize = 128;
+
+thread_local! {
+    /// The patterns of the evaluation that runs in this thread: in a loop, each is compiled once.
+    static PATTERNS: RefCell<HashMap<String, Regex>> = RefCell::default();
 }
 
+/// Forgets the patterns of an evaluation.
+pub(super) fn forget_patterns() {
+    PATTERNS
+        .with(|patterns| patterns.try_borrow_mut().map(|mut patterns| patterns.clear()).unwrap_or_default());
+}
+
+fn compiled(function: &str, text: &str) -> Result<Regex, ExecutionError> {
+    let known = PATTERNS.with(|patterns| patterns.try_borrow().ok()?.get(text).cloned());
+    if let Some(regex) = known {
+        return Ok(regex);
+    }
+    let (regex, _) =
+        pattern::compile(text).map_err(|(_, why)| ExecutionError::function_error(function, why))?;
+    PATTERNS.with(|patterns| {
+        if let Ok(mut patterns) = patterns.try_borrow_mut()
+            && patterns.len() < REMEMBERED
+        {
+            patterns.insert(text.to_owned(), regex.clone());
+        }
+    });
+    Ok(regex)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
     Ok(compiled("matches", &pattern)?.is_match(&text))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
 fn find(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<Value, ExecutionError> {
     let found = compiled("find", &pattern)?.find(&text).map_or("", |found| found.as_str()).to_owned();
     Ok(Value::String(Arc::new(found)))

@@ -10,7 +10,7 @@ use super::super::condition::stamp;
 use super::super::observe::{Attempt, FailureReason, Outcome, Verdict};
 use super::super::schema;
 use super::super::state::is_final;
-use super::super::value::{bytes, cut_stored, shown, stored_bytes};
+use super::super::value::{bytes, cut_stored, printable, stored_bytes};
 use super::retrying::{Failure, is_given_up};
 use super::{MAX_ACTIVITY_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Planner, UNEXPLAINED, UNSEEN};
 use crate::api::common::Object;
@@ -179,7 +179,8 @@ impl Planner<'_> {
         if let Some(schema) = schema {
             let violations = schema.validate(&Value::Object(outputs.clone()), "outputs");
             if !violations.is_empty() {
-                let message = format!("{}\nthe outputs were {}", schema::text(&violations), shown(outputs));
+                let was = serde_json::to_string(outputs).unwrap_or_default();
+                let message = printable(&format!("{}\nthe outputs were {was}", schema::text(&violations)));
                 return Err((FailureReason::OutputInvalid, message));
             }
         }

@@ -11,7 +11,7 @@ use super::super::observe::FailureReason;
 use super::super::path::{self, Found, Segment};
 use super::super::schema;
 use super::super::state::name;
-use super::super::value::{bytes, without_nulls};
+use super::super::value::{bytes, printable, without_nulls};
 use super::{MAX_INPUT_BYTES, Planner};
 use crate::api::common::Object;
 use crate::api::orchestration::ActivityState;
@@ -63,7 +63,7 @@ impl Planner<'_> {
             let whole = Value::Object(inputs);
             let violations = schema.validate(&whole, "input");
             if !violations.is_empty() {
-                return Err((FailureReason::InvalidInput, schema::text(&violations)));
+                return Err((FailureReason::InvalidInput, printable(&schema::text(&violations))));
             }
             let Value::Object(checked) = whole else { return Ok(Prepared::Inputs(Object::new())) };
             inputs = checked;
@@ -86,7 +86,8 @@ impl Planner<'_> {
         if self.compiled.is_finally(activity) {
             scope = scope.with_run_state(self.run_state());
         }
-        when.evaluate(&scope).map_err(|why| (FailureReason::ExpressionError, format!("when: {why}")))
+        when.evaluate(&scope)
+            .map_err(|why| (FailureReason::ExpressionError, printable(&format!("when: {why}"))))
     }
 
     /// The values of some bindings, from what is stored; what is absent is left out.

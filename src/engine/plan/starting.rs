@@ -7,7 +7,7 @@ use super::super::definition::CompiledActivity;
 use super::super::effect::Effect;
 use super::super::observe::Attempt;
 use super::super::state::{is_done, is_final};
-use super::super::value::cut_stored;
+use super::super::value::{cut_stored, printable};
 use super::Planner;
 use super::preparing::Prepared;
 use crate::api::orchestration::ActivityState;
@@ -187,7 +187,7 @@ impl Planner<'_> {
         let limit = self.message_limit();
         self.advance(activity, ActivityState::Skipped, |entry| {
             entry.reason = Some(CONDITION_FALSE.to_owned());
-            entry.message = Some(cut_stored(format!("when is false: {condition}"), limit));
+            entry.message = Some(cut_stored(printable(&format!("when is false: {condition}")), limit));
         });
     }
 }

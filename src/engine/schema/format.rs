@@ -155,7 +155,7 @@ fn is_credit_card(text: &str) -> bool {
         small => small,
     };
     let sum: u32 = digits_of(&digits).into_iter().rev().enumerate().map(doubled).sum();
-    matches(&CREDIT_CARD, &digits) && sum % 10 == 0
+    matches(&CREDIT_CARD, &digits) && sum.is_multiple_of(10)
 }
 
 fn without_separators(text: &str) -> String {
@@ -171,7 +171,7 @@ fn is_isbn10(text: &str) -> bool {
     let values: Option<Vec<u32>> = text.chars().enumerate().map(value).collect();
     values.is_some_and(|values| {
         let sum: u32 = (1..).zip(&values).map(|(weight, value)| weight * value).sum();
-        values.len() == 10 && sum % 11 == 0
+        values.len() == 10 && sum.is_multiple_of(11)
     })
 }
 
@@ -182,7 +182,7 @@ fn is_isbn13(text: &str) -> bool {
     digits.len() == 13
         && text.len() == 13
         && (text.starts_with("978") || text.starts_with("979"))
-        && sum % 10 == 0
+        && sum.is_multiple_of(10)
 }
 
 fn is_date(text: &str) -> bool {

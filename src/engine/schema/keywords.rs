@@ -3,14 +3,14 @@
 //! Responsible for: patterns, formats, lists with keys and embedded resources as validators of that crate. Must never:
 //! read what a user wrote; [`super::read`] has checked it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jsonschema::paths::Location;
 use jsonschema::{Keyword, ValidationError};
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{format, shown};
-use crate::engine::pattern;
 
 /// A pattern in the API server's dialect.
 pub(super) const PATTERN: &str = "x-pattern";
@@ -37,9 +37,13 @@ impl<'i, F: Fn(&Value) -> Option<String> + Send + Sync> Keyword<'i> for Judge<F>
     }
 }
 
-pub(super) fn pattern<'a>(_: &'a Map<String, Value>, value: &'a Value, _: Location) -> Made<'a> {
+/// Compiled patterns by their text.
+pub(super) type Patterns = BTreeMap<String, Regex>;
+
+pub(super) fn pattern<'a>(value: &'a Value, patterns: &Patterns) -> Made<'a> {
     let pattern = value.as_str().unwrap_or_default().to_owned();
-    let (regex, _) = pattern::compile(&pattern).map_err(|(_, why)| ValidationError::schema(why))?;
+    let regex =
+        patterns.get(&pattern).cloned().ok_or_else(|| ValidationError::schema("an unknown pattern"))?;
     Ok(Box::new(Judge(move |value: &Value| {
         let text = value.as_str().filter(|text| !regex.is_match(text))?;
         Some(format!("must match {pattern}, got {}", shown(&json!(text))))

@@ -112,19 +112,21 @@ fn compare(producer: &Node, consumer: &Node, at: &str) -> Option<String> {
             return Some(why);
         }
     }
+    // What nothing can satisfy is not held against the other side.
+    let requires = |node: &Node, name: &str| node.required().any(|required| required == name);
     if producer.is_closed() {
         let names = producer.property_names();
-        let lacking =
-            |name: &&str| !names.contains(name) && !consumer.declared(name).is_some_and(Node::has_default);
-        if let Some(name) = consumer.required().find(lacking) {
+        let is_lacking = |name: &&str| {
+            let is_filled = consumer.declared(name).is_some_and(Node::has_default);
+            !names.contains(name) && !requires(producer, name) && !is_filled
+        };
+        if let Some(name) = consumer.required().find(is_lacking) {
             return told(format!("never has {}, which is wanted", shown(&Value::from(name))));
         }
     }
     if consumer.is_closed() {
-        let surplus = |name: &&str| {
-            consumer.declared(name).is_none() && !consumer.required().any(|required| required == *name)
-        };
-        if let Some(name) = producer.required().find(surplus) {
+        let is_surplus = |name: &&str| consumer.declared(name).is_none() && !requires(consumer, name);
+        if let Some(name) = producer.required().find(is_surplus) {
             return told(format!("always has {}, which is not allowed", shown(&Value::from(name))));
         }
     }

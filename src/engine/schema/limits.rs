@@ -20,14 +20,17 @@ pub const MAX_NODES: usize = 2_000;
 /// Most references, those inside of what is referred to included.
 pub const MAX_REFERENCES: usize = 100;
 
-/// Most patterns that compile to more than a few kilobytes, such as `^.{1,200}$`.
+/// Most patterns, equal ones counted once.
+pub const MAX_PATTERNS: usize = 200;
+
+/// Most of them that compile to more than a few kilobytes, such as `^.{1,100}$`.
 pub const MAX_LARGE_PATTERNS: usize = 16;
 
 /// Most schemas that may apply to one value: alternatives, and what alternatives say further down.
 pub const MAX_OVERLAP: usize = 256;
 
 /// Most values times schemas for which all violations are collected; beyond, only the first is told.
-pub(super) const MAX_WORK: usize = 500_000;
+pub(super) const MAX_WORK: usize = 100_000;
 
 /// What has been counted so far. Each limit is told of once.
 #[derive(Debug, Default)]
@@ -35,6 +38,7 @@ pub(super) struct Counts {
     nodes: usize,
     properties: usize,
     references: usize,
+    patterns: usize,
     large_patterns: usize,
     is_over: bool,
 }
@@ -58,6 +62,16 @@ impl Counts {
     pub(super) fn reference(&mut self, at: &str) -> Result<(), Mistake> {
         self.references += 1;
         self.check(self.references, MAX_REFERENCES, "references in total", at)
+    }
+
+    pub(super) fn pattern(&mut self, at: &str) -> Result<(), Mistake> {
+        self.patterns += 1;
+        self.check(self.patterns, MAX_PATTERNS, "different patterns", at)
+    }
+
+    /// Reading a pattern that is too large takes long already: no other is tried.
+    pub(super) fn too_large_pattern(&mut self) {
+        self.is_over = true;
     }
 
     pub(super) fn large_pattern(&mut self, at: &str) -> Result<(), Mistake> {

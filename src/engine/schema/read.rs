@@ -5,9 +5,11 @@
 
 mod values;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-use super::keywords;
+use super::keywords::{self, Patterns};
 use super::limits::{Counts, check_size};
 use super::node::{Additional, Node};
 use super::references::{Resolved, keyword as keyword_path, resolve};
@@ -94,6 +96,7 @@ pub(super) fn read(raw: &Object) -> Result<(Node, Validator), Vec<Mistake>> {
         counts: Counts::default(),
         defaults: Vec::new(),
         references: Vec::new(),
+        patterns: Patterns::new(),
     };
     let node = reader.schema(root, &at, Place::default());
     if reader.mistakes.is_empty() {
@@ -102,7 +105,7 @@ pub(super) fn read(raw: &Object) -> Result<(Node, Validator), Vec<Mistake>> {
     if !reader.mistakes.is_empty() {
         return Err(once_each(reader.mistakes));
     }
-    let validator = Validator::build(&node)
+    let validator = Validator::build(&node, &Arc::new(reader.patterns))
         .map_err(|message| vec![Mistake::new(ProblemCode::LimitExceeded, &at, message)])?;
     Ok((node, validator))
 }
@@ -145,6 +148,7 @@ struct Reader<'a> {
     defaults: Vec<(String, Value, Value)>,
     /// The references that are being followed.
     references: Vec<&'a str>,
+    patterns: Patterns,
 }
 
 impl<'a> Reader<'a> {
@@ -326,7 +330,7 @@ impl<'a> Reader<'a> {
             values.insert(numbered(index), value);
             places.push(at);
         }
-        let found = Validator::of(json!({"properties": schemas}))
+        let found = Validator::of(json!({"properties": schemas}), &Arc::new(self.patterns.clone()))
             .map(|validator| validator.violations(&Value::Object(values), ""));
         match found {
             Ok(violations) => {

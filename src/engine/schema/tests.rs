@@ -470,8 +470,7 @@ fn a_schema_bomb_is_told_its_limit() {
 #[test]
 fn a_regex_bomb_is_told_its_limit() {
     let of = |pattern: &str| mistakes(&json!({"pattern": pattern}));
-    let too_large =
-        "LimitExceeded: .pattern: UnsupportedPattern: the pattern is too large, its repetitions multiply";
+    let too_large = "LimitExceeded: .pattern: UnsupportedPattern: the pattern is too large, its repetitions multiply; for lengths there are minLength and maxLength";
     assert_eq!(of("(((a{100}){100}){100}){100}"), [too_large]);
     assert_eq!(of("(\\pL{1000}){1000}"), [too_large]);
     assert_eq!(
@@ -479,19 +478,25 @@ fn a_regex_bomb_is_told_its_limit() {
         ["LimitExceeded: .pattern: a pattern has at most 1024 characters, this one has 1025"]
     );
     assert!(of(&"(".repeat(1000)).iter().all(|mistake| mistake.contains("is no regular expression")));
-    let many = |count: usize, pattern: &str| {
-        let properties: Object =
-            (0..count).map(|index| (format!("p{index}"), json!({"pattern": pattern}))).collect();
-        mistakes(&json!({"properties": properties}))
+    let many = |count: usize, pattern: &dyn Fn(usize) -> String| {
+        let pattern_of = |index: usize| (format!("p{index:03}"), json!({"pattern": pattern(index)}));
+        mistakes(&json!({"properties": (0..count).map(pattern_of).collect::<Object>()}))
     };
-    assert_eq!(many(MAX_LARGE_PATTERNS, "^.{1,100}$"), [""; 0]);
+    let large = |index: usize| format!("^.{{1,{}}}$", 60 + index);
+    assert_eq!(many(MAX_LARGE_PATTERNS, &large), [""; 0]);
     assert_eq!(
-        many(MAX_LARGE_PATTERNS + 3, "^.{1,100}$"),
-        [".properties.p7.pattern"].map(|at| format!(
-            "LimitExceeded: {at}: a schema has at most 16 patterns with large repetitions"
-        ))
+        many(MAX_LARGE_PATTERNS + 3, &large),
+        ["LimitExceeded: .properties.p016.pattern: a schema has at most 16 patterns with large repetitions"]
     );
-    assert_eq!(many(400, "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), [""; 0]);
+    let small = |index: usize| format!("^[a-z]{{{index}}}$");
+    assert_eq!(many(MAX_PATTERNS, &small), [""; 0]);
+    assert_eq!(
+        many(MAX_PATTERNS + 3, &small),
+        ["LimitExceeded: .properties.p200.pattern: a schema has at most 200 different patterns"]
+    );
+    // Equal patterns are compiled once, and nothing is tried after one that is too large.
+    assert_eq!(many(MAX_PROPERTIES, &|_| "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$".to_owned()), [""; 0]);
+    assert_eq!(many(100, &|index| format!("((a{{100}}){{100}}){{{}}}", index + 100)).len(), 1);
 }
 
 #[test]
@@ -703,7 +708,7 @@ fn any_schema() -> impl Strategy<Value = Value> {
         let members = prop::collection::btree_map("[a-d]", inner.clone(), 0..4)
             .prop_map(|members| Value::Object(members.into_iter().collect()));
         let list = prop::collection::vec(inner.clone(), 1..3).prop_map(Value::from);
-        (members, list, inner.clone(), prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..3), any::<bool>())
+        (members, list, inner, prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..3), any::<bool>())
             .prop_map(|(members, list, one, required, closed)| {
                 let mut schema = json!({"properties": members, "definitions": members, "required": required, "items": one});
                 if closed {
@@ -727,7 +732,7 @@ proptest! {
                 prop_assert_eq!(&found, &schema.validate(&value, "x"));
                 if let Value::Object(object) = &value {
                     let filled = schema.with_defaults(object);
-                    prop_assert_eq!(schema.with_defaults(&filled), filled.clone());
+                    prop_assert_eq!(&schema.with_defaults(&filled), &filled);
                     for (name, member) in object.iter().filter(|(_, member)| member.is_number() || member.is_string()) {
                         prop_assert_eq!(filled.get(name), Some(member));
                     }

@@ -4,11 +4,13 @@
 //! a value than a few words.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, PatternOptions, ValidationError};
 use serde_json::Value;
 
+use super::keywords::Patterns;
 use super::limits::{MAX_OVERLAP, MAX_WORK};
 use super::node::{Additional, Node};
 use super::{Violation, keywords, member, shown};
@@ -27,24 +29,25 @@ pub(super) struct Validator {
 
 impl Validator {
     /// For a schema that was read. The error is for people.
-    pub(super) fn build(node: &Node) -> Result<Self, String> {
+    pub(super) fn build(node: &Node, patterns: &Arc<Patterns>) -> Result<Self, String> {
         let overlap = overlap(node);
         if overlap > MAX_OVERLAP {
             return Err(format!(
                 "at most {MAX_OVERLAP} alternatives of allOf, anyOf, oneOf and not may apply to one value, here are {overlap}"
             ));
         }
-        Ok(Self { overlap, ..Self::of(node.translated())? })
+        Ok(Self { overlap, ..Self::of(node.translated(), patterns)? })
     }
 
     /// For a schema in the crate's words.
-    pub(super) fn of(schema: Value) -> Result<Self, String> {
+    pub(super) fn of(schema: Value, patterns: &Arc<Patterns>) -> Result<Self, String> {
+        let patterns = Arc::clone(patterns);
         let validator = jsonschema::options()
             .with_draft(Draft::Draft7)
             // The schema holds no `pattern` any more; linear time all the same.
             .with_pattern_options(PatternOptions::regex().size_limit(1 << 16))
             .should_validate_formats(false)
-            .with_keyword(keywords::PATTERN, keywords::pattern)
+            .with_keyword(keywords::PATTERN, move |_, value, _| keywords::pattern(value, &patterns))
             .with_keyword(keywords::FORMAT, keywords::format)
             .with_keyword(keywords::MAP_KEYS, keywords::map_keys)
             .with_keyword(keywords::EMBEDDED, keywords::embedded)

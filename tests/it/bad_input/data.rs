@@ -96,7 +96,7 @@ async fn numbers_reach_an_activity_as_the_server_keeps_them() {
     let output = finished.status.unwrap().output.unwrap();
     assert_eq!(
         output["all"].to_string(),
-        r#"{"exact":9007199254740993,"huge":1e21,"least":-9223372036854775808,"ratio":0.1,"zero":0}"#
+        r#"{"exact":9007199254740993,"huge":1e+21,"least":-9223372036854775808,"ratio":0.1,"zero":0}"#
     );
 }
 

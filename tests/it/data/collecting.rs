@@ -5,11 +5,13 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::api::DeleteParams;
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
+use orchestrator::config::Settings;
 use serde_json::{Value, json};
 
 use crate::support::kubelet::Act;
 use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::sandbox::Sandbox;
+use crate::support::told::says;
 
 /// How long what is unused is kept by default, and long enough for it to be found and deleted.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -72,12 +74,12 @@ async fn a_revision_stays_as_long_as_an_orchestration_refers_to_it_and_goes_late
     tokio::time::sleep(KEPT - Duration::from_secs(700)).await;
     assert_eq!(revisions(&sandbox).await, sorted(vec![old, new.clone()]), "not at once");
     tokio::time::sleep(LONG).await;
-    assert_eq!(revisions(&sandbox).await, [new.clone()]);
+    assert_eq!(revisions(&sandbox).await, [new.as_str()]);
 
     // The one that the next run will have stays, whether or not anything refers to it.
     sandbox.api::<Orchestration>().delete("new", &DeleteParams::default()).await.unwrap();
     tokio::time::sleep(LONG).await;
-    assert_eq!(revisions(&sandbox).await, [new.clone()]);
+    assert_eq!(revisions(&sandbox).await, [new.as_str()]);
     assert_eq!(run(&sandbox, "another").await, new);
     assert_eq!(sandbox.count("create controllerrevisions"), 2);
 }
@@ -110,7 +112,7 @@ async fn a_definition_that_comes_back_as_it_was_finds_its_revision_or_makes_it_a
         sandbox.apply([definition("d", activities(1))]).await;
         sandbox.ready(&["d"]).await;
         assert_eq!(run(&sandbox, again).await, first, "{again}");
-        assert_eq!(revisions(&sandbox).await, [first.clone()], "{again}");
+        assert_eq!(revisions(&sandbox).await, [first.as_str()], "{again}");
     }
 }
 
@@ -136,4 +138,37 @@ async fn what_others_made_and_what_nobody_can_place_stays() {
         .await;
     tokio::time::sleep(LONG).await;
     assert_eq!(revisions(&sandbox).await, ["daemon", "unplaced"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_being_accepted_keeps_its_revision_however_eager_the_collection() {
+    // Everything unused goes within milliseconds. Every definition comes back as it was, finds its old revision perhaps,
+    // and goes in the middle of an acceptance.
+    let settings = Settings { revision_retention: Duration::from_millis(6), ..Settings::default() };
+    let slow = Duration::from_millis(40);
+    let sandbox = Sandbox::start_with(settings, slow, |_| Act::outputs(&json!({})));
+    sandbox.apply([activity_definition("t")]).await;
+    let mut accepted = 0;
+    for round in 0..60 {
+        let name = format!("run-{round}");
+        sandbox.apply([definition("d", activities(1))]).await;
+        sandbox.ready(&["d"]).await;
+        sandbox.apply([orchestration(&name, "d", json!({}))]).await;
+        tokio::time::sleep(Duration::from_millis(11 * round % 90)).await;
+        sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
+        let told = sandbox
+            .until(&name, |run: &Orchestration| {
+                run.status.as_ref().is_some_and(|status| status.revision.is_some())
+                    || says(run, "Accepted").contains("DefinitionNotFound")
+            })
+            .await;
+        if let Some(revision) = told.status.unwrap().revision {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(revisions(&sandbox).await, [revision], "round {round}");
+            accepted += 1;
+        }
+        sandbox.api::<Orchestration>().delete(&name, &DeleteParams::default()).await.unwrap();
+    }
+    let deleted = sandbox.count("delete controllerrevisions");
+    assert!((10..60).contains(&accepted) && deleted > 5, "{accepted} accepted, {deleted} deleted");
 }

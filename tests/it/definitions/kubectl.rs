@@ -140,6 +140,7 @@ fn explain_documents_every_field() {
             "id <string> -required-",
             "inputs <[]Object>",
             "type <string> -required-",
+            "when <string>",
         ]
     );
     for path in ["orchestration.status", "orchdef.spec", "orchdef.status", "actdef.spec", "actdef.spec.job"] {

@@ -1,6 +1,7 @@
 //! Schemas and conditions that nobody could use, with the exact words.
 
 use super::*;
+use crate::engine::expression::MAX_BRACKETS;
 
 /// What is said of the schema of a definition.
 fn schema(raw: Value, expected: &str) {
@@ -77,7 +78,7 @@ fn a_pattern_is_matched_in_linear_time_or_not_at_all() {
     }
     schema(
         property(json!({"type": "string", "pattern": "a{1000}{1000}"})),
-        "LimitExceeded: AT.openAPIV3Schema.properties.a.pattern: UnsupportedPattern: the pattern is too large, its repetitions multiply",
+        "LimitExceeded: AT.openAPIV3Schema.properties.a.pattern: UnsupportedPattern: the pattern is too large, its repetitions multiply; for lengths there are minLength and maxLength",
     );
 }
 
@@ -130,5 +131,9 @@ fn a_condition_cannot_run_for_ever() {
         &format!("{}true", "true && ".repeat(300)),
         "line 1 column 2001: an expression has at most 500 names, literals, operators and brackets",
     );
-    condition(&"(".repeat(100), "line 1 column 17: brackets are nested at most 16 deep");
+    let column = MAX_BRACKETS + 1;
+    condition(
+        &"(".repeat(100),
+        &format!("line 1 column {column}: brackets are nested at most {MAX_BRACKETS} deep"),
+    );
 }

@@ -374,11 +374,9 @@ fn check_end(moment: &Moment<'_>, after: &OrchestrationStatus, succeeded: usize)
                     || after.finally_time.is_some(),
                 "10: the deadline has not passed"
             );
-            assert_eq!(
-                count(ActivityState::Failed),
-                0,
-                "10: the failure of an activity comes before the deadline"
-            );
+            let main = case.compiled.activities.iter().take(total);
+            let failed = main.filter(|one| after.activities[&one.id].state == ActivityState::Failed).count();
+            assert_eq!(failed, 0, "10: the failure of an activity comes before the deadline");
         }
         "Cancelled" => {
             assert!(moment.orchestration.spec.shutdown.is_some(), "10: nobody has shut it down");

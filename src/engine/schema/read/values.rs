@@ -8,8 +8,8 @@ use super::super::node::{Node, Type};
 use super::super::{Mistake, keywords, shown};
 use super::Reader;
 use crate::api::common::Object;
-use crate::engine::pattern;
-use crate::engine::problem::suggestion;
+use crate::engine::pattern::{self, Size};
+use crate::engine::problem::{ProblemCode, suggestion};
 
 impl<'a> Reader<'a> {
     /// Bounds of numbers: exclusive ones are flags in OpenAPI v3 and numbers in JSON Schema.
@@ -62,17 +62,28 @@ impl<'a> Reader<'a> {
 
     pub(super) fn pattern(&mut self, node: &mut Node, value: &Value, at: &str) {
         let Some(text) = self.text(value, at) else { return };
-        match pattern::compile(text) {
-            Ok((_, pattern::Size::Small)) => {}
-            Ok((_, pattern::Size::Large)) => {
-                let counted = self.counts.large_pattern(at);
-                if self.counted(counted).is_none() {
-                    return;
-                }
-            }
-            Err((code, message)) => {
-                self.mistakes.push(Mistake::new(code, at, message));
+        if !self.patterns.contains_key(text) {
+            let counted = self.counts.pattern(at);
+            if self.counted(counted).is_none() {
                 return;
+            }
+            match pattern::compile(text) {
+                Ok((regex, size)) => {
+                    let counted = match size {
+                        Size::Small => Ok(()),
+                        Size::Large => self.counts.large_pattern(at),
+                    };
+                    if self.counted(counted).is_none() {
+                        return;
+                    }
+                    self.patterns.insert(text.to_owned(), regex);
+                }
+                Err((code, message)) => {
+                    if code == ProblemCode::LimitExceeded {
+                        self.counts.too_large_pattern();
+                    }
+                    return self.mistakes.push(Mistake::new(code, at, message));
+                }
             }
         }
         node.constraints.insert(keywords::PATTERN.to_owned(), json!(text));

@@ -324,7 +324,7 @@ fn a_fatal_exit_code_says_so() {
         &exited(2),
         None,
         fatal,
-        FailureReason::ExitCode,
+        FailureReason::FatalExitCode,
         "fatal exit code 2: its pod is gone, and what it said with it",
     );
 }
