@@ -141,6 +141,14 @@ impl Planner<'_> {
             entry.completion_time = Some(stamp(completion));
         };
         match outcome.verdict {
+            // A Job that ends its pod by its own deadline leaves nothing that tells of the start; it was recorded.
+            Verdict::Failed { reason: FailureReason::StartingDeadlineExceeded, .. }
+                if self.stored_entry(activity).start_time.is_some() =>
+            {
+                let reason = FailureReason::TimedOut;
+                let message = "it did not end in time, and its pod is gone".to_owned();
+                self.fail_attempt(activity, Failure { reason, message, ended: completion }, times);
+            }
             Verdict::Failed { reason, message } => {
                 self.fail_attempt(activity, Failure { reason, message, ended: completion }, times);
             }

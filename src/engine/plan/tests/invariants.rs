@@ -124,7 +124,8 @@ pub fn check(moment: &Moment<'_>) {
                 assert_eq!(*attempt, retry::attempt(&entry), "4: the attempt of {}", id(activity));
                 // Put forward if the clock was put back.
                 let entries = [Some(&entry), after.activities.get(id(activity))];
-                let times = entries.into_iter().flatten().filter_map(|entry| entry.next_attempt_time.as_ref());
+                let times =
+                    entries.into_iter().flatten().filter_map(|entry| entry.next_attempt_time.as_ref());
                 let next = times.map(|next| next.0).min().unwrap_or(now);
                 assert!(next <= now, "4: {} is tried again too soon", id(activity));
                 assert!(!orchestration.spec.suspend, "suspend: {} starts", id(activity));

@@ -483,7 +483,7 @@ proptest! {
 #[test]
 fn the_histories_hold_every_kind_of_end() {
     let mut ends = std::collections::BTreeMap::<String, usize>::new();
-    for seed in 0..200 {
+    for seed in 0..400 {
         let mut simulation = Simulation::new(1 + usize::try_from(seed).unwrap() % 15, seed);
         simulation.run();
         let succeeded = crate::engine::condition::find(&simulation.status().conditions, "Succeeded").unwrap();
