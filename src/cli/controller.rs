@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::ControllerArguments;
-use crate::clock::SystemClock;
+use crate::clock::SteadyClock;
 use crate::config::{Scope, Settings, instance};
 use crate::{app, client, shutdown, telemetry};
 
@@ -29,7 +29,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
     let stopped_on_request = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         let client = client::connect().await.context("cannot connect to a cluster")?;
-        app::run(client, Arc::new(SystemClock), settings, shutdown.clone()).await;
+        app::run(client, Arc::new(SteadyClock::default()), settings, shutdown.clone()).await;
         Ok::<_, anyhow::Error>(*shutdown.borrow())
     })?;
     // A controller that ended by itself is a failure that a restart heals.

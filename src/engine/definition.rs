@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::activity_type::{self, Schemas};
+use super::activity_type::Schemas;
 use super::expression::Expression;
 use super::graph::Graph;
 use super::path::{Path, Segment};
-use super::problem::{self, Problem, ProblemCode};
+use super::problem::{Problem, ProblemCode};
 use super::retry::Policy;
 use super::schema::Schema;
 use super::value::without_nulls;
+use findings::{Findings, Place};
+
 use crate::api::ActivityDefinitionSpec;
 use crate::api::common::Object;
 use crate::api::orchestration_definition::{
@@ -23,6 +25,7 @@ use crate::api::orchestration_definition::{
 mod condition;
 mod control;
 mod data;
+mod findings;
 mod inputs;
 mod shorthand;
 mod types;
@@ -284,65 +287,6 @@ pub fn compile<'a>(
         finally_deadline_seconds: spec.finally_deadline_seconds.unwrap_or(DEFAULT_FINALLY_DEADLINE_SECONDS),
         warnings,
     })
-}
-
-/// Where in the definition a problem is; problems are told in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Whole,
-    Activity(usize),
-    Output,
-}
-
-/// Problems and warnings while they are collected.
-#[derive(Default)]
-struct Findings {
-    /// Number of activities that are not of `finally`.
-    main: usize,
-    problems: Vec<(Place, Problem)>,
-    warnings: Vec<Problem>,
-}
-
-impl Findings {
-    fn at(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
-        let path = format!("{}{field}", place(activity, self.main));
-        self.problems.push((Place::Activity(activity), Problem::new(code, path, message)));
-    }
-
-    /// The compiled schema of the input, or its mistakes.
-    fn schema(&mut self, raw: &Object) -> Option<Schema> {
-        match Schema::compile(raw) {
-            Ok(schema) => Some(schema),
-            Err(mistakes) => {
-                let problems = activity_type::problems("spec.schema", mistakes);
-                self.problems.extend(problems.into_iter().map(|problem| (Place::Whole, problem)));
-                None
-            }
-        }
-    }
-
-    fn in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
-        self.problems.push((Place::Output, Problem::new(code, format!("spec.output{field}"), message)));
-    }
-
-    /// What may have been meant by a name that does not exist.
-    fn suggestion<'a>(&self, wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
-        if self.problems.len() < MAX_SUGGESTIONS { problem::suggestion(wrong, names) } else { String::new() }
-    }
-
-    fn warn(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
-        self.warnings.push(Problem::new(code, format!("{}{field}", place(activity, self.main)), message));
-    }
-
-    /// The warnings if there is no problem. Within one activity, problems keep the order in which they were found,
-    /// which is that of the fields.
-    fn finish(mut self) -> Result<Vec<Problem>, Vec<Problem>> {
-        if self.problems.is_empty() {
-            return Ok(self.warnings);
-        }
-        self.problems.sort_by_key(|(place, _)| *place);
-        Err(self.problems.into_iter().map(|(_, problem)| problem).collect())
-    }
 }
 
 /// The first activity of every id.

@@ -277,12 +277,10 @@ impl<'a> Walk<'a> {
     }
 
     fn run(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
-        match steps {
-            [Step::Known(Segment::Key(field))] if field == "state" && !is_test => {
-                self.references.push(Reference::RunState { position });
-            }
-            _ => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
+        if !is_test && matches!(steps, [Step::Known(Segment::Key(field))] if field == "state") {
+            return self.references.push(Reference::RunState { position });
         }
+        self.wrong(position, "of the run, only run.state can be read, and only in finally");
     }
 
     fn input(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {

@@ -1,3 +1,5 @@
+//! What is taken over, and what is refused.
+
 use super::*;
 use crate::engine::revision::Revision;
 use serde_json::json;
