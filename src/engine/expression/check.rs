@@ -32,7 +32,7 @@ pub const MAX_NESTING: usize = 3;
 /// The variables that there are.
 const VARIABLES: [&str; 2] = ["input", "activities"];
 
-/// Names with a meaning in the tree that no call of a function has.
+/// Names that no call of a function has.
 const OPERATORS: [&str; 19] = [
     operators::ADD,
     operators::CONDITIONAL,
@@ -246,7 +246,10 @@ impl<'a> Walk<'a> {
             match name {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
-                "run" => self.run(&steps, is_test, position),
+                "run" if !is_test && is_state(&steps) => {
+                    self.references.push(Reference::RunState { position });
+                }
+                "run" => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
                 _ => self.unknown(name, position),
             }
             for step in steps {
@@ -274,13 +277,6 @@ impl<'a> Walk<'a> {
     fn unknown(&mut self, name: &str, position: Position) {
         let meant = suggestion(name, VARIABLES.into_iter());
         self.wrong(position, format!("unknown variable \"{name}\"{meant}; there are input and activities"));
-    }
-
-    fn run(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
-        if !is_test && matches!(steps, [Step::Known(Segment::Key(field))] if field == "state") {
-            return self.references.push(Reference::RunState { position });
-        }
-        self.wrong(position, "of the run, only run.state can be read, and only in finally");
     }
 
     fn input(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
@@ -398,4 +394,8 @@ fn known(steps: &[Step<'_>]) -> Vec<Segment> {
         Step::Dynamic(_) => None,
     });
     known.collect()
+}
+
+fn is_state(steps: &[Step<'_>]) -> bool {
+    matches!(steps, [Step::Known(Segment::Key(field))] if field == "state")
 }

@@ -73,7 +73,7 @@ impl Planner<'_> {
         let deadline = self.starting_deadline(activity, since);
         if has_job && self.entry(activity).start_time.is_none() && !self.is_stopping(activity) {
             if self.now >= deadline {
-                return self.give_up(activity, since, reason, message);
+                return self.give_up(activity, since, reason.as_deref(), message.as_deref());
             }
             self.wake(deadline);
         }

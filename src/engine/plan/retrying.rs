@@ -120,15 +120,15 @@ impl Planner<'_> {
         &mut self,
         activity: usize,
         since: Timestamp,
-        reason: Option<String>,
-        message: Option<String>,
+        reason: Option<&str>,
+        message: Option<&str>,
     ) {
         if is_given_up(self.stored_entry(activity)) {
             self.plan.effects.push(Effect::Stop { activity, attempt: self.attempt(activity) });
             return self.wake(self.now.saturating_add(UNSEEN).unwrap_or(Timestamp::MAX));
         }
-        let why = FailureReason::of_wait(reason.as_deref());
-        let message = self.too_late(activity, reason.as_deref(), message.as_deref());
+        let why = FailureReason::of_wait(reason);
+        let message = self.too_late(activity, reason, message);
         self.running(activity, since, None, Some(why.as_str().to_owned()), Some(message));
         self.urgent();
         self.wake(self.now);

@@ -200,7 +200,7 @@ fn scenes() -> Vec<(&'static str, Golden)> {
         (
             "draining",
             plain(&|golden| {
-                drop(golden.see(10, &[("a", failed(FailureReason::FatalExitCode)), ("c", running())]))
+                drop(golden.see(10, &[("a", failed(FailureReason::FatalExitCode)), ("c", running())]));
             }),
         ),
         (
@@ -218,19 +218,19 @@ fn scenes() -> Vec<(&'static str, Golden)> {
         (
             "terminating",
             with(flow(json!({})), json!({"shutdown": "Terminate"}), &|golden| {
-                drop(golden.see(10, &[("a", running())]))
+                drop(golden.see(10, &[("a", running())]));
             }),
         ),
         (
             "stopping",
             with(flow(json!({})), json!({"shutdown": "Stop"}), &|golden| {
-                drop(golden.see(10, &[("a", running())]))
+                drop(golden.see(10, &[("a", running())]));
             }),
         ),
         (
             "past-its-deadline",
             with(flow(json!({"activeDeadlineSeconds": 60})), json!({}), &|golden| {
-                drop(golden.see(70, &[("a", running())]))
+                drop(golden.see(70, &[("a", running())]));
             }),
         ),
         ("finally-ready", with(last(), json!({}), &done)),
