@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::problem::text;
 use super::*;
 
+mod control;
 mod data;
 mod mistakes;
 mod rejected;

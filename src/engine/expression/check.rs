@@ -62,13 +62,12 @@ pub(super) struct Checked {
     pub(super) shape: Shape,
 }
 
-/// How large an expression is.
+/// How large an expression is: its nodes, the comprehensions inside each other, and the elements of the largest list or
+/// object that is written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) nodes: usize,
-    /// Comprehensions inside each other.
     pub(super) nesting: usize,
-    /// Elements of the largest list or object that is written out.
     pub(super) largest: usize,
 }
 
@@ -247,7 +246,7 @@ impl<'a> Walk<'a> {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
                 "run" if !is_test && is_state(&steps) => {
-                    self.references.push(Reference::RunState { position });
+                    self.references.push(Reference::RunState { position })
                 }
                 "run" => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
                 _ => self.unknown(name, position),
