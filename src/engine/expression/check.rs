@@ -246,7 +246,7 @@ impl<'a> Walk<'a> {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
                 "run" if !is_test && is_state(&steps) => {
-                    self.references.push(Reference::RunState { position })
+                    self.references.push(Reference::RunState { position });
                 }
                 "run" => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
                 _ => self.unknown(name, position),
