@@ -132,7 +132,7 @@ fn played(compiled: &Compiled, accepted: &Orchestration, layers: usize) -> (Orch
     for layer in 0..=layers {
         let starts = planned(compiled, &orchestration, &observed).effects.into_iter();
         let started = starts.map(|(Effect::Start { activity, .. } | Effect::Stop { activity, .. })| activity);
-        observed.attempts = started.map(|at| (at, Attempt::Running { start_time: now() })).collect();
+        observed.attempts = started.map(|at| (at, (1, Attempt::Running { start_time: now() }))).collect();
         record(compiled, &mut orchestration, &observed);
         if layer < layers {
             observed = finished(&observed);
@@ -155,7 +155,7 @@ fn finished(running: &Observed) -> Observed {
         let verdict = Verdict::Complete(outputs.as_object().cloned().unwrap());
         Attempt::Ended(Outcome { verdict, start_time: Some(now()), completion_time: Some(now()) })
     };
-    Observed { attempts: running.attempts.keys().map(|at| (*at, done(*at))).collect() }
+    Observed { attempts: running.attempts.keys().map(|at| (*at, (1, done(*at)))).collect() }
 }
 
 fn show_plan(name: &str, compiled: &Compiled, orchestration: &Orchestration, observed: &Observed) {

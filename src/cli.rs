@@ -71,6 +71,10 @@ pub struct ControllerArguments {
     #[command(flatten)]
     #[allow(missing_docs)] // clap would show it instead of what the subcommand does
     pub election: ElectionArguments,
+    /// How long the Jobs of a finished Orchestration are kept, with their pods and logs, such as 30m or 24h. Its status
+    /// stays.
+    #[arg(long, env = "ORCHESTRATOR_JOB_RETENTION", default_value = "24h", value_parser = duration::parse)]
+    pub job_retention: Duration,
     /// What to log: a level, or directives such as info,kube=debug.
     #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "info")]
     pub log_level: String,

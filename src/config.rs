@@ -27,6 +27,8 @@ pub struct Settings {
     pub allow_host_access: bool,
     /// Most reconciles of one kind at the same time.
     pub concurrency: u16,
+    /// How long the Jobs of a finished Orchestration are kept. The finished status is the record then.
+    pub job_retention: Duration,
     /// How long nothing may have referred to a pinned definition before it is deleted.
     pub revision_retention: Duration,
     /// Name of this process in Events: the pod's name where there is one.
@@ -69,6 +71,7 @@ impl Default for Settings {
             scope: Scope::Cluster,
             allow_host_access: false,
             concurrency: 16,
+            job_retention: Duration::from_secs(86_400),
             revision_retention: Duration::from_secs(3600),
             instance: None,
             election: None,

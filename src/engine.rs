@@ -17,6 +17,8 @@ pub mod path;
 pub mod pattern;
 pub mod plan;
 pub mod problem;
+pub mod resume;
+pub mod retry;
 pub mod revision;
 pub mod schedule;
 pub mod schema;

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{Conditions, NAME_PATTERN, Object};
+use super::common::{Conditions, MAX_SECONDS, NAME_PATTERN, Object, Retry};
 use super::schema;
 
 /// A type of work: who does it, and how. Its name is the activity type that OrchestrationDefinitions refer to.
@@ -62,6 +62,23 @@ pub struct ActivityDefinitionSpec {
     /// Does the work as a Kubernetes Job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobTemplate>,
+
+    /// When a failed attempt is followed by another. An activity of a definition may say otherwise, field by field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+
+    /// How long one attempt may take from the start of its pod, in seconds, 1 to 31536000. No limit but the
+    /// Orchestration's deadline when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub timeout_seconds: Option<i64>,
+
+    /// How long an attempt may take from being ready to the start of its pod, in seconds, 1 to 31536000; one that has
+    /// not started by then has failed. It covers quota, images that cannot be pulled, and nodes that have no room.
+    /// Default 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub starting_deadline_seconds: Option<i64>,
 }
 
 /// How the work is done as a Kubernetes Job.

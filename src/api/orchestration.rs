@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -40,12 +41,19 @@ use super::schema;
         priority = 1
     )
 )]
-#[x_kube(validation = Rule::new(
-    "self.type == oldSelf.type \
-     && has(self.input) == has(oldSelf.input) && (!has(self.input) || self.input == oldSelf.input) \
-     && has(self.correlationId) == has(oldSelf.correlationId) \
-     && (!has(self.correlationId) || self.correlationId == oldSelf.correlationId)"
-).message("spec is immutable (except activeDeadlineSeconds)"))]
+#[x_kube(
+    validation = Rule::new(
+        "self.type == oldSelf.type \
+         && has(self.input) == has(oldSelf.input) && (!has(self.input) || self.input == oldSelf.input) \
+         && has(self.correlationId) == has(oldSelf.correlationId) \
+         && (!has(self.correlationId) || self.correlationId == oldSelf.correlationId) \
+         && has(self.resumeFrom) == has(oldSelf.resumeFrom) \
+         && (!has(self.resumeFrom) || self.resumeFrom == oldSelf.resumeFrom)"
+    ).message("spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished)"),
+    validation = Rule::new(
+        "!has(oldSelf.shutdown) || (has(self.shutdown) && (oldSelf.shutdown == 'Stop' || self.shutdown == 'Terminate'))"
+    ).message("shutdown cannot be taken back: it goes from unset to Stop to Terminate")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct OrchestrationSpec {
     /// Name of the OrchestrationDefinition, in the same namespace. Immutable.
@@ -66,11 +74,44 @@ pub struct OrchestrationSpec {
     #[schemars(length(max = 256))]
     pub correlation_id: Option<String>,
 
+    /// While true nothing new starts, new attempts included; what runs goes on. May be changed at any time. The deadline
+    /// does not wait.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspend: bool,
+
+    /// Ends the Orchestration early: nothing new starts and what runs may end (Stop), or what runs is stopped too
+    /// (Terminate). Then its state is Cancelled, unless every activity has succeeded or one has failed. It cannot be
+    /// taken back, only go from unset to Stop to Terminate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shutdown: Option<Shutdown>,
+
     /// How long this Orchestration may take, in seconds from its creation, 1 to 31536000. The smaller of this and the
     /// definition's counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_SECONDS))]
     pub active_deadline_seconds: Option<i64>,
+
+    /// Name of a finished Orchestration of the same type and with the same input, in the same namespace. What succeeded or
+    /// was skipped there is taken over and not run again, as far as it and all that it depends on are still defined in
+    /// the same way. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
+    pub resume_from: Option<String>,
+
+    /// Seconds after its end until the Orchestration is deleted with all that belongs to it, 0 to 31536000. Kept for ever
+    /// when absent. Do not set it on what GitOps applies: what is deleted there would be applied, and run, again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = MAX_SECONDS))]
+    pub ttl_seconds_after_finished: Option<i64>,
+}
+
+/// How an Orchestration is ended early.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Shutdown {
+    /// Nothing new starts, what runs may end.
+    Stop,
+    /// Nothing new starts, and what runs is stopped.
+    Terminate,
 }
 
 /// How far an Orchestration is. Once `completionTime` is set, what it says of the run never changes.
@@ -91,8 +132,8 @@ pub struct OrchestrationStatus {
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
 
-    /// The whole in one word, for display: Pending, Running, Succeeded or Failed. More may come; programs read the
-    /// conditions.
+    /// The whole in one word, for display: Pending, Running, Suspended (nothing may start and nothing runs), Waiting,
+    /// Succeeded, Failed or Cancelled. Programs read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub state: Option<String>,
@@ -125,6 +166,20 @@ pub struct OrchestrationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_time: Option<Time>,
 
+    /// Why the Orchestration has to end, once that is decided by something else than its activities: DeadlineExceeded or
+    /// Cancelled; ActivityFailed if what runs is stopped because of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub stop_reason: Option<String>,
+
+    /// When what is in `finally` became ready: all other activities are final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finally_time: Option<Time>,
+
+    /// When the Orchestration began to stop what still runs of `finally`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finally_stop_time: Option<Time>,
+
     /// When the Orchestration ended, whatever the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
@@ -154,9 +209,15 @@ pub struct ActivityStatus {
     /// Number of the current attempt, from 1; 0 before the first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
-    /// When nothing but the start was missing any more.
+    /// How many attempts the cluster took away. They do not count as retries.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disruptions: u32,
+    /// When nothing but the start of the current attempt was missing any more.
     #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub ready_time: Option<Time>,
+    /// When the next attempt starts at the earliest; only while Retrying.
+    #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
+    pub next_attempt_time: Option<Time>,
     /// When the pod of the current attempt started.
     #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -166,6 +227,9 @@ pub struct ActivityStatus {
     /// What the activity produced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Object>,
+    /// Name of the Orchestration that ran the activity, if its result was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_from: Option<String>,
     /// Why it waits, failed or was cancelled: one CamelCase word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -182,6 +246,8 @@ pub enum ActivityState {
     Pending,
     /// An attempt was started and has not ended.
     Running,
+    /// The last attempt has failed, and another one follows.
+    Retrying,
     /// Done; its outputs are recorded.
     Succeeded,
     /// Not to be done, because its `when` is false. Counts as done, without outputs.
@@ -202,6 +268,10 @@ pub enum ActivityState {
 fn time_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
     let written = Option::<Value>::deserialize(deserializer)?;
     Ok(written.and_then(|time| serde_json::from_value(time).ok()))
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_zero(number: &u32) -> bool {

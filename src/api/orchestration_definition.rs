@@ -8,13 +8,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::{Conditions, MAX_SECONDS, Mapping, NAME_PATTERN, Object};
+use super::common::{Conditions, MAX_SECONDS, Mapping, NAME_PATTERN, Object, Retry};
 use super::schema;
 
 /// Most activities of one definition.
 pub const MAX_ACTIVITIES: usize = 1000;
 /// Most inputs of one activity.
 pub const MAX_INPUTS: usize = 100;
+/// Most activities in `finally` of one definition.
+pub const MAX_FINALLY: usize = 100;
+/// How long what is in `finally` may take when nothing is said.
+pub const DEFAULT_FINALLY_DEADLINE_SECONDS: i64 = 300;
+/// How long an attempt may take to start when nothing is said.
+pub const DEFAULT_STARTING_DEADLINE_SECONDS: i64 = 600;
 /// Deadline of an Orchestration when nothing is said: a day.
 pub const DEFAULT_ACTIVE_DEADLINE_SECONDS: i64 = 86_400;
 
@@ -65,6 +71,20 @@ pub struct OrchestrationDefinitionSpec {
     #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub activities: Vec<Activity>,
 
+    /// Activities that start when all others are final, whatever the result, at most 100: clean-up and notices. They have
+    /// no `dependsOn`, read the outputs of any activity (absent if it has none) and `run.state`, which is what the
+    /// state of the Orchestration is about to be, and cannot turn a failure into success; one that fails makes the
+    /// Orchestration fail. They run after a shutdown with Stop and after the deadline too, not after Terminate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    pub finally: Vec<Activity>,
+
+    /// How long everything in `finally` may take together, in seconds from when it became ready, 1 to 31536000. Default
+    /// 300. It comes on top of `activeDeadlineSeconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub finally_deadline_seconds: Option<i64>,
+
     /// What `status.output` of an Orchestration holds once it has succeeded. A source that is absent then, as all
     /// outputs of a skipped activity are, is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,6 +94,12 @@ pub struct OrchestrationDefinitionSpec {
     /// When an activity starts: as soon as its own dependencies are done (Eager), or when all earlier tiers are (Tiered).
     #[serde(default)]
     pub execution: Execution,
+
+    /// What happens when an activity has failed: nothing new starts and what runs may end (Drain), what runs is stopped
+    /// too (Cancel), or all goes on that does not depend on it (Continue). The Orchestration has failed in each case.
+    /// Default Drain.
+    #[serde(default, skip_serializing_if = "is_drain")]
+    pub failure_policy: FailurePolicy,
 
     /// Most activities that run at the same time in one Orchestration, 1 to 1000. Unlimited when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +121,18 @@ pub enum Execution {
     Eager,
     /// As soon as every activity of the earlier tiers is done.
     Tiered,
+}
+
+/// What happens when an activity has failed.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// Nothing new starts, what runs may end.
+    #[default]
+    Drain,
+    /// Nothing new starts, and what runs is stopped.
+    Cancel,
+    /// What does not depend on it goes on.
+    Continue,
 }
 
 /// One activity of an orchestration.
@@ -135,6 +173,22 @@ pub struct Activity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
+
+    /// When a failed attempt is followed by another; field by field over what the ActivityDefinition says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+
+    /// How long one attempt may take from the start of its pod, in seconds, 1 to 31536000. Default: what the
+    /// ActivityDefinition says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub timeout_seconds: Option<i64>,
+
+    /// How long an attempt may take from being ready to the start of its pod, in seconds, 1 to 31536000. Default: what
+    /// the ActivityDefinition says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_SECONDS))]
+    pub starting_deadline_seconds: Option<i64>,
 }
 
 /// What the controller found out about an OrchestrationDefinition.
@@ -160,6 +214,11 @@ pub struct OrchestrationDefinitionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Conditions,
+}
+
+/// The default is not written: what a revision is called follows from what is written.
+fn is_drain(policy: &FailurePolicy) -> bool {
+    *policy == FailurePolicy::Drain
 }
 
 fn default_active() -> bool {

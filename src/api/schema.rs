@@ -59,6 +59,21 @@ pub fn exit_codes(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A number of retries. Kubernetes knows signed formats only.
+pub fn retries(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int32", "minimum": 0, "maximum": super::common::MAX_RETRIES})
+}
+
+/// Seconds of a pause between attempts.
+pub fn backoff_seconds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int32", "minimum": 0, "maximum": super::common::MAX_BACKOFF_SECONDS})
+}
+
+/// How the pauses between attempts grow.
+pub fn backoff_factor(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 10})
+}
+
 /// `metav1.Condition` with the bounds of the API conventions, which the generated type does not carry.
 pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -110,19 +125,27 @@ pub fn activities(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "properties": {
                 "tier": {
-                    "description": "Length of the longest path from an activity without dependencies to this one.",
+                    "description": "Length of the longest path from an activity without dependencies to this one; absent for those of finally.",
                     "type": "integer", "maximum": 1000, "minimum": 0,
                 },
                 "state": {
-                    "description": "Pending, Running, Succeeded, Skipped (its condition is false), Failed, Cancelled, or NotStarted (the orchestration ended first). More may come.",
+                    "description": "Pending, Running, Retrying (an attempt has failed, another follows), Succeeded, Skipped (its condition is false), Failed, Cancelled, or NotStarted (the orchestration ended first). More may come.",
                     "type": "string", "maxLength": 32,
                 },
                 "attempt": {
-                    "description": "Number of the current attempt, from 1; absent before the first.",
+                    "description": "Number of the current attempt, from 1; absent before the first, and if the result was taken over.",
+                    "type": "integer", "minimum": 0, "maximum": 1_000_000,
+                },
+                "disruptions": {
+                    "description": "How many attempts the cluster took away; they do not count as retries.",
                     "type": "integer", "minimum": 0, "maximum": 1_000_000,
                 },
                 "readyTime": {
-                    "description": "When nothing but the start was missing any more.",
+                    "description": "When nothing but the start of the current attempt was missing any more.",
+                    "type": "string", "maxLength": 64,
+                },
+                "nextAttemptTime": {
+                    "description": "When the next attempt starts at the earliest.",
                     "type": "string", "maxLength": 64,
                 },
                 "startTime": {
@@ -138,6 +161,10 @@ pub fn activities(_: &mut SchemaGenerator) -> Schema {
                     "type": "object",
                     "x-kubernetes-preserve-unknown-fields": true,
                     "x-kubernetes-map-type": "atomic",
+                },
+                "takenFrom": {
+                    "description": "Name of the Orchestration that ran the activity, if its result was taken over by resumeFrom.",
+                    "type": "string", "maxLength": 253,
                 },
                 "reason": {
                     "description": "Why the activity waits, failed, was skipped or cancelled, in one CamelCase word.",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{ControllerArguments, ElectionArguments};
-use crate::clock::SystemClock;
+use crate::clock::SteadyClock;
 use crate::config::{Election, Scope, Settings, identity, instance};
 use crate::engine::lease::Terms;
 use crate::{app, client, shutdown, telemetry};
@@ -22,6 +22,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
         scope: arguments.namespace.map_or(Scope::Cluster, Scope::Namespace),
         allow_host_access: arguments.allow_host_access,
         concurrency: arguments.concurrency,
+        job_retention: arguments.job_retention,
         revision_retention: Duration::from_secs(arguments.revision_retention_seconds.into()),
         instance: instance(),
         flaw: None,
@@ -31,7 +32,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
     let stopped_on_request = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         let client = client::connect().await.context("cannot connect to a cluster")?;
-        app::run(client, Arc::new(SystemClock), settings, shutdown.clone()).await;
+        app::run(client, Arc::new(SteadyClock::default()), settings, shutdown.clone()).await;
         Ok::<_, anyhow::Error>(*shutdown.borrow())
     })?;
     // A controller that ended by itself, and a leadership that was lost, are failures that a restart heals.

@@ -3,7 +3,6 @@
 //! Responsible for: asking about every activity that is not final, and carrying out effects, each idempotent under its
 //! name. Must never: judge what it sees.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::error::Error;
 use super::flaw;
-use super::memory::{Issue, Run};
+use super::memory::{Issue, Key, Run};
 use crate::api::Orchestration;
 use crate::api::activity_definition::JobTemplate;
 use crate::api::orchestration::ActivityState;
@@ -23,6 +22,7 @@ use crate::engine::acceptance::deadline;
 use crate::engine::effect::Effect;
 use crate::engine::names::child_name;
 use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
+use crate::engine::retry;
 use crate::engine::revision::Pinned;
 use crate::engine::state::is_final;
 use crate::provider::job::Look;
@@ -30,8 +30,8 @@ use crate::provider::job::build::{JobRequest, build};
 use crate::provider::job::outcome::Expectation;
 use crate::provider::job::start::Start;
 
-/// What became of an effect: for a start, the activity and what to remember of it.
-type Done = Option<(usize, Issue)>;
+/// What became of an effect: for a start, the attempt and what to remember of it.
+type Done = Option<(Key, Issue)>;
 
 /// How long a stop is given before it is asked for again.
 const STOP_AGAIN: Duration = Duration::from_secs(10);
@@ -49,27 +49,20 @@ pub async fn observe(
     let namespace = orchestration.namespace().unwrap_or_default();
     let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
     let activities = orchestration.status.as_ref().map(|status| &status.activities);
-    let mut attempts = HashMap::new();
+    let mut observed = Observed::default();
     for (index, activity) in pinned.compiled.activities.iter().enumerate() {
         let entry = activities.and_then(|activities| activities.get(&activity.id));
         let state = entry.map_or(ActivityState::Pending, |entry| entry.state);
         if is_final(state) {
             continue;
         }
-        let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
+        let attempt = entry.map_or(1, retry::attempt);
         let job = flaw::job_name(context, &namespace, child_name(&name, &uid, &activity.id, attempt));
         let is_recorded = state == ActivityState::Running;
-        let is_seen = || is_recorded || !context.jobs.jobs.of_job(&namespace, &job).is_empty();
-        let requested_at = match run.issues.get(&index) {
+        let issue = run.issues.get(&(index, attempt));
+        let requested_at = match issue {
             Some(Issue::Failed(outcome)) => {
-                attempts.insert(index, Attempt::Ended(outcome.clone()));
-                continue;
-            }
-            // Where the answer was lost, a refusal may be wrong: what the cache shows is there.
-            Some(Issue::Refused { since, retry_at, reason, message }) if !is_seen() => {
-                let (reason, message) = (reason.clone(), message.clone());
-                attempts
-                    .insert(index, Attempt::Refused { since: *since, retry_at: *retry_at, reason, message });
+                observed.insert(index, attempt, Attempt::Ended(outcome.clone()));
                 continue;
             }
             Some(Issue::Requested { at }) => Some(*at),
@@ -90,17 +83,42 @@ pub async fn observe(
             },
             now,
         };
-        let mut seen = context.jobs.observe(&look).await?;
+        let mut seen = match issue {
+            Some(Issue::Refused { in_doubt, since, retry_at, reason, message }) => {
+                let (reason, message) = (reason.clone(), message.clone());
+                let refused = Attempt::Refused { since: *since, retry_at: *retry_at, reason, message };
+                refused_or_there(context, &look, *in_doubt, refused).await?
+            }
+            Some(Issue::Failed(_) | Issue::Requested { .. }) | None => context.jobs.observe(&look).await?,
+        };
         let is_unfinished =
             matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
-        if is_unfinished && run.stops.get(&index).is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
+        if is_unfinished && run.stops.get(&(index, attempt)).is_some_and(|asked| asked.elapsed() < STOP_AGAIN)
+        {
             seen = Attempt::Stopping;
         }
         if seen != Attempt::Absent {
-            attempts.insert(index, seen);
+            observed.insert(index, attempt, seen);
         }
     }
-    Ok(Observed { attempts })
+    Ok(observed)
+}
+
+/// What is known of an attempt whose start was refused. A request that was not answered may have been carried out all the
+/// same: what the cache shows is there, and before anything follows from a failure in doubt, the server is asked.
+async fn refused_or_there(
+    context: &Context,
+    look: &Look<'_>,
+    in_doubt: bool,
+    refused: Attempt,
+) -> Result<Attempt, Error> {
+    if look.recorded || !context.jobs.jobs.of_job(look.namespace, look.job).is_empty() {
+        return Ok(context.jobs.observe(look).await?);
+    }
+    match in_doubt {
+        true => Ok(context.jobs.find(look).await?.unwrap_or(refused)),
+        false => Ok(refused),
+    }
 }
 
 /// Carries out effects, and remembers what became of the starts.
@@ -121,7 +139,7 @@ pub async fn apply(
     run.issues.extend(done.into_iter().flatten());
     let asked = Instant::now();
     run.stops.extend(effects.iter().filter_map(|effect| match effect {
-        Effect::Stop { activity, .. } => Some((*activity, asked)),
+        Effect::Stop { activity, attempt } => Some(((*activity, *attempt), asked)),
         Effect::Start { .. } => None,
     }));
     Ok(())
@@ -150,7 +168,7 @@ async fn carry_out(
     let Some(template) = job_template(pinned, *activity) else {
         let message =
             format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
-        return Ok(Some((*activity, failed(FailureReason::InvalidJobTemplate, message))));
+        return Ok(Some(((*activity, *attempt), failed(FailureReason::InvalidJobTemplate, message))));
     };
     let body = build(&JobRequest {
         namespace: &namespace,
@@ -162,23 +180,38 @@ async fn carry_out(
         activity_type: &compiled.type_,
         discriminator: compiled.discriminator.as_deref(),
         attempt: *attempt,
-        deadline: deadline(orchestration, pinned.compiled.active_deadline_seconds),
+        deadline: ends(orchestration, pinned, *activity),
+        timeout_seconds: compiled.timeout_seconds,
+        starting_deadline_seconds: compiled.starting_deadline_seconds,
         inputs,
         template,
     });
     let issue = match context.jobs.start(&namespace, &uid, &job, flaw::job_body(context, body)).await {
         Start::Accepted => Issue::Requested { at: now },
         Start::Failed { reason, message } => failed(reason, message),
-        Start::Refused { reason, message } => {
-            let since = match run.issues.get(activity) {
+        Start::Refused { reason, message, in_doubt } => {
+            let since = match run.issues.get(&(*activity, *attempt)) {
                 Some(Issue::Refused { since, .. }) => *since,
                 _ => now,
             };
             let retry_at = now.saturating_add(refusal_pause(since, now)).unwrap_or(Timestamp::MAX);
-            Issue::Refused { since, retry_at, reason: reason.to_owned(), message }
+            Issue::Refused { in_doubt, since, retry_at, reason: reason.to_owned(), message }
         }
     };
-    Ok(Some((*activity, issue)))
+    Ok(Some(((*activity, *attempt), issue)))
+}
+
+/// When an activity has to have ended.
+fn ends(orchestration: &Orchestration, pinned: &Pinned, activity: usize) -> Timestamp {
+    let ends = deadline(orchestration, pinned.compiled.active_deadline_seconds);
+    let began = orchestration.status.as_ref().and_then(|status| status.finally_time.as_ref());
+    match began.filter(|_| pinned.compiled.is_finally(activity)) {
+        Some(began) => {
+            let seconds = SignedDuration::from_secs(pinned.compiled.finally_deadline_seconds);
+            began.0.saturating_add(seconds).unwrap_or(Timestamp::MAX)
+        }
+        None => ends,
+    }
 }
 
 /// As long as the start has been refused so far, from a second to half a minute.

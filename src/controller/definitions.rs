@@ -63,7 +63,8 @@ impl Definitions {
         revisions: &Revisions,
     ) -> Result<Resolved, Vec<Problem>> {
         let namespace = definition.namespace().unwrap_or_default();
-        let names: BTreeSet<&str> = definition.spec.activities.iter().map(|a| a.type_.as_str()).collect();
+        let activities = definition.spec.activities.iter().chain(&definition.spec.finally);
+        let names: BTreeSet<&str> = activities.map(|activity| activity.type_.as_str()).collect();
         let types: BTreeMap<&str, Result<Versioned<ActivityDefinitionSpec>, String>> =
             names.into_iter().filter_map(|name| Some((name, self.activity(&namespace, name)?))).collect();
         let generation = definition.metadata.generation.unwrap_or_default();

@@ -22,6 +22,9 @@ pub struct Memory {
     runs: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Run>>>>,
 }
 
+/// An attempt of an Orchestration: index of the activity, and number.
+pub type Key = (usize, u32);
+
 /// What is known of one Orchestration.
 #[derive(Debug, Default)]
 pub struct Run {
@@ -31,13 +34,13 @@ pub struct Run {
     pub is_outdated: bool,
     /// When we last wrote its status.
     pub last_write: Option<Instant>,
-    /// What became of the starts that are not in a stored status yet, by activity index.
-    pub issues: HashMap<usize, Issue>,
+    /// What became of the starts that are not in a stored status yet.
+    pub issues: HashMap<Key, Issue>,
     /// Nothing can have been started that is neither in the stored status, nor in `issues`, nor in the caches: this
     /// process accepted the run, or has asked the server for its Jobs.
     pub knows_its_starts: bool,
-    /// When the stop of an activity was last asked for.
-    pub stops: HashMap<usize, Instant>,
+    /// When the stop of an attempt was last asked for.
+    pub stops: HashMap<Key, Instant>,
 }
 
 /// Objects of other kinds as we last wrote them.
@@ -93,6 +96,8 @@ pub enum Issue {
     },
     /// The server refused it for now.
     Refused {
+        /// Nobody knows whether the server made the Job all the same.
+        in_doubt: bool,
         /// Since when.
         since: Timestamp,
         /// When it is tried again.

@@ -18,16 +18,19 @@ use super::context::Context;
 use super::error::Error;
 use super::flaw;
 use super::guard::Guarded;
-use super::memory::Run;
+use super::memory::{Issue, Key, Run};
 use super::status::write;
 use crate::api::Orchestration;
 use crate::client::bounded;
 use crate::config::Flaw;
 use crate::engine::plan::{Plan, Situation, Urgency, plan};
+use crate::engine::retry;
 use crate::engine::revision::Pinned;
+use crate::engine::state::is_final;
 use crate::engine::status::StatusUpdate;
 
 mod accepting;
+mod finished;
 mod poison;
 mod unpinned;
 mod unstarted;
@@ -56,7 +59,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     };
     if is_told(cached) {
         context.memory.forget(&uid);
-        return Ok(Action::await_change());
+        return finished::look_after(&context, cached).await;
     }
     let run = context.memory.run(&uid);
     let mut run = run.lock().await;
@@ -76,7 +79,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     }
     if is_told(&current) {
         run.retire(&current);
-        return Ok(Action::await_change());
+        return finished::look_after(&context, &current).await;
     }
     Ok(Action::requeue(PAUSE))
 }
@@ -109,11 +112,15 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
         Ok(pinned) => pinned,
         Err(why) => return unpinned::carry_on(context, run, current, &why).await,
     };
+    if current.spec.suspend {
+        // A start that is not wanted now is not refused now; it is asked for anew afterwards.
+        run.issues.retain(|_, issue| !matches!(issue, Issue::Refused { .. }));
+    }
     let now = context.clock.now();
     let observed = observe(context, current, &pinned, run, now).await?;
     let planned =
         plan(&Situation { compiled: &pinned.compiled, orchestration: current, observed: &observed, now });
-    if unstarted::is_doubtful(run, &planned) {
+    if unstarted::is_doubtful(run, current, &planned) {
         unstarted::look(context, run, current, &pinned, &planned).await?;
         return Ok(Next::Again(Arc::clone(current)));
     }
@@ -199,12 +206,15 @@ async fn record(
     Ok(Next::Again(newer))
 }
 
-/// A start that a stored status tells of needs no memory once it is final.
+/// A start that a stored status tells of needs no memory once it is final, or another attempt follows.
 fn forget_stored(run: &mut Run, stored: &Orchestration, activity: &str, index: usize) {
     let entry = stored.status.as_ref().and_then(|status| status.activities.get(activity));
-    if entry.is_some_and(|entry| crate::engine::state::is_final(entry.state)) {
-        run.issues.remove(&index);
-    }
+    let Some(entry) = entry else { return };
+    let is_over = is_final(entry.state);
+    let current = retry::attempt(entry);
+    let is_needed = |key: &Key| key.0 != index || (!is_over && key.1 >= current);
+    run.issues.retain(|key, _| is_needed(key));
+    run.stops.retain(|key, _| is_needed(key));
 }
 
 async fn write_status(

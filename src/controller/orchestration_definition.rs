@@ -119,7 +119,8 @@ pub fn users_of(
     let uses = |guarded: &Guarded<OrchestrationDefinition>| {
         guarded.namespace().as_deref() == Some(namespace)
             && guarded.content.as_ref().is_ok_and(|definition| {
-                definition.spec.activities.iter().any(|activity| activity.type_ == type_)
+                let mut activities = definition.spec.activities.iter().chain(&definition.spec.finally);
+                activities.any(|activity| activity.type_ == type_)
             })
     };
     definitions

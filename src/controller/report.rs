@@ -67,6 +67,16 @@ impl Reporter {
                         format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
                     (EventType::Warning, "ActivityFailed".to_owned(), format!("Run {}", id(*activity)), note)
                 }
+                Notice::Retrying { activity, attempt, reason, message } => {
+                    let note =
+                        format!("activity \"{}\", attempt {attempt}: {reason}: {message}", id(*activity));
+                    (
+                        EventType::Warning,
+                        "ActivityRetrying".to_owned(),
+                        format!("Run {}", id(*activity)),
+                        note,
+                    )
+                }
                 Notice::Finished { succeeded: true, reason, message } => {
                     (EventType::Normal, reason.clone(), "Finish".to_owned(), message.clone())
                 }

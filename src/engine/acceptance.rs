@@ -3,12 +3,15 @@
 //! Responsible for: the status of an Orchestration before anything of it has started. Must never: fetch a
 //! definition.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::condition::{self, Statement, stamp};
 use super::definition::{Compiled, input};
 use super::plan::MAX_INPUT_BYTES;
+use super::resume;
 use super::schema::{self, Schema, Violation};
 use super::status::{StatusUpdate, duration, summary};
 use super::value::{bytes, is_too_deep, printable, stored_bytes};
@@ -138,6 +141,10 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
         let reason = if *definition == Definition::NotFound { reason } else { "DeadlineExceeded" };
         return refuse(orchestration, reason, &format!("{message}, and the deadline has passed"), now);
     }
+    if orchestration.spec.shutdown.is_some() {
+        let message = format!("was shut down before it was accepted: {message}");
+        return end(orchestration, "Cancelled", "Cancelled", &message, now);
+    }
     let mut update = begin(orchestration);
     update.summary.state = Some("Pending".to_owned());
     let statements = [
@@ -154,10 +161,10 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
     let mut update = begin(orchestration);
     let summary = &mut update.summary;
     summary.state = Some("Pending".to_owned());
-    summary.progress = Some(format!("0/{}", compiled.activities.len()));
+    summary.progress = Some(format!("0/{}", compiled.main));
     summary.revision = Some(revision.to_owned());
     summary.start_time = Some(stamp(now));
-    let message = format!("0 of {} activities have succeeded", compiled.activities.len());
+    let message = format!("0 of {} activities have succeeded", compiled.main);
     let statements = [
         Statement::new("Accepted", Some(true), "Accepted", format!("runs from the revision {revision}")),
         Statement::new("Reconciling", Some(true), "Progressing", message.clone()),
@@ -165,19 +172,43 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
         Statement::new("Finished", Some(false), "NotFinished", "the orchestration runs"),
     ];
     say(summary, orchestration, now, statements);
-    for activity in &compiled.activities {
-        let tier = u32::try_from(activity.tier).unwrap_or(u32::MAX);
-        update
-            .activities
-            .insert(activity.id.clone(), ActivityStatus { tier: Some(tier), ..Default::default() });
+    for (index, activity) in compiled.activities.iter().enumerate() {
+        let tier = (!compiled.is_finally(index)).then(|| u32::try_from(activity.tier).unwrap_or(u32::MAX));
+        update.activities.insert(activity.id.clone(), ActivityStatus { tier, ..Default::default() });
     }
     Decision { update, accepted: true, wake_at: Some(now) }
 }
 
+/// An acceptance with what is taken over from a finished Orchestration, or a refusal if that does not fit.
+#[must_use]
+pub fn resume(
+    orchestration: &Orchestration,
+    mut accepted: Decision,
+    taken: Result<BTreeMap<String, ActivityStatus>, String>,
+    now: Timestamp,
+) -> Decision {
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(message) => return refuse(orchestration, resume::REASON, &message, now),
+    };
+    let (name, count) = (orchestration.spec.resume_from.as_deref().unwrap_or_default(), taken.len());
+    for condition in &mut accepted.update.summary.conditions {
+        if condition.type_ == "Accepted" {
+            condition.message.push_str(&format!("; takes over {count} of its activities from \"{name}\""));
+        }
+    }
+    accepted.update.activities.extend(taken);
+    accepted
+}
+
 fn refuse(orchestration: &Orchestration, reason: &str, message: &str, now: Timestamp) -> Decision {
+    end(orchestration, "Failed", reason, message, now)
+}
+
+fn end(orchestration: &Orchestration, state: &str, reason: &str, message: &str, now: Timestamp) -> Decision {
     let mut update = begin(orchestration);
     let summary = &mut update.summary;
-    summary.state = Some("Failed".to_owned());
+    summary.state = Some(state.to_owned());
     summary.completion_time = Some(stamp(now));
     let from = orchestration.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
     summary.duration = Some(duration(from, now));

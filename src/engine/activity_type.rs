@@ -4,6 +4,7 @@
 //! is the provider's.
 
 use super::problem::{self, Problem, ProblemCode};
+use super::retry::Policy;
 use super::schema::{Mistake, Schema};
 use super::value::printable;
 use crate::api::ActivityDefinitionSpec;
@@ -35,6 +36,12 @@ pub fn compile(spec: &ActivityDefinitionSpec) -> Result<Schemas, Vec<Problem>> {
         input: compiled("spec.inputSchema", spec.input_schema.as_ref()),
         output: compiled("spec.outputSchema", spec.output_schema.as_ref()),
     };
+    let policy = Policy::of(None, spec.retry.as_ref());
+    if policy.max_seconds < policy.initial_seconds {
+        let message =
+            format!("{} is less than initialSeconds, {}", policy.max_seconds, policy.initial_seconds);
+        found.push(Problem::new(ProblemCode::LimitExceeded, "spec.retry.backoff.maxSeconds", message));
+    }
     if found.is_empty() { Ok(schemas) } else { Err(found) }
 }
 

@@ -5,19 +5,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::activity_type::{self, Schemas};
+use super::activity_type::Schemas;
 use super::expression::Expression;
 use super::graph::Graph;
 use super::path::{Path, Segment};
-use super::problem::{self, Problem, ProblemCode};
+use super::problem::{Problem, ProblemCode};
+use super::retry::Policy;
 use super::schema::Schema;
 use super::value::without_nulls;
+use findings::{Findings, Place};
+
 use crate::api::ActivityDefinitionSpec;
 use crate::api::common::Object;
-use crate::api::orchestration_definition::{Execution, OrchestrationDefinitionSpec};
+use crate::api::orchestration_definition::{
+    Activity, DEFAULT_FINALLY_DEADLINE_SECONDS, Execution, FailurePolicy, MAX_ACTIVITIES,
+    OrchestrationDefinitionSpec,
+};
 
 mod condition;
+mod control;
 mod data;
+mod findings;
 mod inputs;
 mod shorthand;
 mod types;
@@ -44,18 +52,22 @@ pub enum TypeState<'a> {
 /// A definition that can be run. Activities are known by their index in definition order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compiled {
-    /// The activities, in definition order.
+    /// The activities, in definition order, then those of `finally`.
     pub activities: Vec<CompiledActivity>,
+    /// How many of them are not of `finally`.
+    pub main: usize,
     /// Index of every activity, by id.
     pub index: HashMap<String, usize>,
     /// The activities of every tier, in definition order.
     pub tiers: Vec<Vec<usize>>,
-    /// All activities, in the order in which they start: by tier, then as defined.
+    /// All activities, in the order in which they start: by tier, then as defined; then those of `finally`.
     pub order: Vec<usize>,
     /// The edges.
     pub graph: Graph,
     /// When an activity starts.
     pub execution: Execution,
+    /// What happens when an activity has failed.
+    pub failure_policy: FailurePolicy,
     /// Most activities that run at once.
     pub parallelism: usize,
     /// What an input has to be like; nothing if everything is taken.
@@ -64,6 +76,8 @@ pub struct Compiled {
     pub output: Vec<Binding>,
     /// Seconds that an Orchestration may take.
     pub active_deadline_seconds: i64,
+    /// Seconds that what is in `finally` may take together.
+    pub finally_deadline_seconds: i64,
     /// Harmless oddities, for people.
     pub warnings: Vec<Problem>,
 }
@@ -77,7 +91,7 @@ pub struct CompiledActivity {
     pub type_: String,
     /// Which of several things it is to do.
     pub discriminator: Option<String>,
-    /// Length of the longest path to it.
+    /// Length of the longest path to it; means nothing for those of `finally`.
     pub tier: usize,
     /// What it gets.
     pub inputs: Vec<Binding>,
@@ -91,6 +105,14 @@ pub struct CompiledActivity {
     pub reads: BTreeSet<usize>,
     /// Whether another activity, or the output of the orchestration, reads its outputs.
     pub outputs_are_read: bool,
+    /// When a failed attempt is followed by another.
+    pub retry: Policy,
+    /// Seconds that an attempt may take from the start of its pod; nothing if only the deadline counts.
+    pub timeout_seconds: Option<i64>,
+    /// Seconds that an attempt may take from being ready to its start.
+    pub starting_deadline_seconds: i64,
+    /// Seconds that a stop may take before it is not waited for any longer.
+    pub stop_grace_seconds: i64,
 }
 
 /// A value, where it comes from and what it is called.
@@ -111,13 +133,15 @@ pub enum Root {
     Input,
     /// The outputs of an activity.
     Activity(usize),
+    /// The state that the Orchestration is about to have; for what is in `finally`.
+    RunState,
 }
 
 impl Compiled {
     /// How large it is, for people: "4 activities in 3 tiers".
     #[must_use]
     pub fn size(&self) -> String {
-        let activities = match self.activities.len() {
+        let activities = match self.main {
             1 => "1 activity".to_owned(),
             number => format!("{number} activities"),
         };
@@ -134,6 +158,18 @@ impl Compiled {
         input(self.schema.as_ref(), given)
     }
 
+    /// Whether an activity is of `finally`.
+    #[must_use]
+    pub fn is_finally(&self, activity: usize) -> bool {
+        activity >= self.main
+    }
+
+    /// Where an activity stands in its definition, such as `spec.activities[2]`.
+    #[must_use]
+    pub fn place(&self, activity: usize) -> String {
+        place(activity, self.main)
+    }
+
     /// The tiers as ids, as they stand in a status.
     #[must_use]
     pub fn tier_ids(&self) -> Vec<Vec<String>> {
@@ -141,6 +177,13 @@ impl Compiled {
             tier.iter().filter_map(|i| self.activities.get(*i)).map(|a| a.id.clone()).collect()
         };
         self.tiers.iter().map(ids).collect()
+    }
+}
+
+fn place(activity: usize, main: usize) -> String {
+    match activity.checked_sub(main) {
+        Some(last) => format!("spec.finally[{last}]"),
+        None => format!("spec.activities[{activity}]"),
     }
 }
 
@@ -162,15 +205,26 @@ pub fn compile<'a>(
     spec: &OrchestrationDefinitionSpec,
     state_of: impl Fn(&str) -> TypeState<'a>,
 ) -> Result<Compiled, Vec<Problem>> {
-    let mut found = Findings::default();
-    let index = index(spec);
-    let names: Vec<&str> = spec.activities.iter().map(|activity| activity.id.as_str()).collect();
+    let main = spec.activities.len();
+    let mut found = Findings { main, ..Findings::default() };
+    let all: Vec<&Activity> = spec.activities.iter().chain(&spec.finally).collect();
+    if !spec.finally.is_empty() && all.len() > MAX_ACTIVITIES {
+        let message = format!(
+            "with {main} activities there may be {}, there are {}",
+            MAX_ACTIVITIES.saturating_sub(main),
+            spec.finally.len()
+        );
+        let problem = Problem::new(ProblemCode::LimitExceeded, "spec.finally", message);
+        found.problems.push((Place::Whole, problem));
+    }
+    let index = index(&all);
+    let names: Vec<&str> = all.iter().map(|activity| activity.id.as_str()).collect();
     let schema = spec.schema.as_ref().and_then(|raw| found.schema(raw));
 
     let mut types = types::Types::new(state_of);
-    let mut dependencies = Vec::with_capacity(spec.activities.len());
-    let mut schemas: Vec<Schemas> = Vec::with_capacity(spec.activities.len());
-    for (at, activity) in spec.activities.iter().enumerate() {
+    let mut dependencies = Vec::with_capacity(all.len());
+    let mut schemas: Vec<Schemas> = Vec::with_capacity(all.len());
+    for (at, activity) in all.iter().enumerate() {
         check_identity(at, activity.id.as_str(), &index, schema.as_ref(), &mut found);
         schemas.push(types.of_activity(at, &activity.type_, &mut found));
         dependencies.push(shorthand::dependencies(at, activity, &index, &names, &mut found));
@@ -182,10 +236,11 @@ pub fn compile<'a>(
         found.problems.push((Place::Whole, cycle.clone()));
     }
 
-    let mut activities = Vec::with_capacity(spec.activities.len());
+    let mut activities = Vec::with_capacity(all.len());
     let mut condition_outputs = BTreeSet::new();
     let scope = inputs::Scope {
-        spec,
+        activities: &all,
+        main,
         index: &index,
         names: &names,
         reader: None,
@@ -193,11 +248,13 @@ pub fn compile<'a>(
         schema: schema.as_ref(),
         schemas: &schemas,
     };
-    for (at, activity) in spec.activities.iter().enumerate() {
+    for (at, activity) in all.iter().enumerate() {
         let scope = inputs::Scope { reader: Some(at), ..scope };
         let inputs = inputs::of_activity(at, &activity.inputs, &scope, &mut found);
         let condition = condition::of_activity(at, activity.when.as_deref(), &scope, &mut found);
         let Schemas { input, output } = schemas.get(at).cloned().unwrap_or_default();
+        let limits = types.limits(&activity.type_);
+        let control = control::of_activity(at, activity, &limits, spec.active_deadline_seconds, &mut found);
         activities.push(CompiledActivity {
             id: activity.id.clone(),
             type_: activity.type_.clone(),
@@ -209,6 +266,10 @@ pub fn compile<'a>(
             input_schema: input,
             output_schema: output,
             outputs_are_read: false,
+            retry: control.retry,
+            timeout_seconds: control.timeout_seconds,
+            starting_deadline_seconds: control.starting_deadline_seconds,
+            stop_grace_seconds: control.stop_grace_seconds,
         });
         condition_outputs.extend(condition.outputs);
     }
@@ -223,83 +284,29 @@ pub fn compile<'a>(
     for (at, activity) in activities.iter_mut().enumerate() {
         activity.outputs_are_read = read.contains(&at);
     }
-    let (tiers, order) = arrange(&activities);
+    let (tiers, order) = arrange(&activities, main);
     found.finish().map(|warnings| Compiled {
         activities,
+        main,
         index: index.iter().map(|(id, at)| ((*id).to_owned(), *at)).collect(),
         tiers,
         order,
         graph,
         execution: spec.execution,
+        failure_policy: spec.failure_policy,
         parallelism: spec.parallelism.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
         schema,
         output,
         active_deadline_seconds: spec.active_deadline_seconds,
+        finally_deadline_seconds: spec.finally_deadline_seconds.unwrap_or(DEFAULT_FINALLY_DEADLINE_SECONDS),
         warnings,
     })
 }
 
-/// Where in the definition a problem is; problems are told in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    Whole,
-    Activity(usize),
-    Output,
-}
-
-/// Problems and warnings while they are collected.
-#[derive(Default)]
-struct Findings {
-    problems: Vec<(Place, Problem)>,
-    warnings: Vec<Problem>,
-}
-
-impl Findings {
-    fn at(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
-        let path = format!("spec.activities[{activity}]{field}");
-        self.problems.push((Place::Activity(activity), Problem::new(code, path, message)));
-    }
-
-    /// The compiled schema of the input, or its mistakes.
-    fn schema(&mut self, raw: &Object) -> Option<Schema> {
-        match Schema::compile(raw) {
-            Ok(schema) => Some(schema),
-            Err(mistakes) => {
-                let problems = activity_type::problems("spec.schema", mistakes);
-                self.problems.extend(problems.into_iter().map(|problem| (Place::Whole, problem)));
-                None
-            }
-        }
-    }
-
-    fn in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
-        self.problems.push((Place::Output, Problem::new(code, format!("spec.output{field}"), message)));
-    }
-
-    /// What may have been meant by a name that does not exist.
-    fn suggestion<'a>(&self, wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
-        if self.problems.len() < MAX_SUGGESTIONS { problem::suggestion(wrong, names) } else { String::new() }
-    }
-
-    fn warn(&mut self, activity: usize, code: ProblemCode, field: &str, message: impl Into<String>) {
-        self.warnings.push(Problem::new(code, format!("spec.activities[{activity}]{field}"), message));
-    }
-
-    /// The warnings if there is no problem. Within one activity, problems keep the order in which they were found,
-    /// which is that of the fields.
-    fn finish(mut self) -> Result<Vec<Problem>, Vec<Problem>> {
-        if self.problems.is_empty() {
-            return Ok(self.warnings);
-        }
-        self.problems.sort_by_key(|(place, _)| *place);
-        Err(self.problems.into_iter().map(|(_, problem)| problem).collect())
-    }
-}
-
 /// The first activity of every id.
-fn index(spec: &OrchestrationDefinitionSpec) -> BTreeMap<&str, usize> {
+fn index<'a>(activities: &[&'a Activity]) -> BTreeMap<&'a str, usize> {
     let mut index = BTreeMap::new();
-    for (at, activity) in spec.activities.iter().enumerate() {
+    for (at, activity) in activities.iter().enumerate() {
         index.entry(activity.id.as_str()).or_insert(at);
     }
     index
@@ -317,7 +324,7 @@ fn check_identity(
         found.at(at, ProblemCode::ReservedName, ".id", message);
     }
     if let Some(first) = index.get(id).filter(|first| **first != at) {
-        let message = format!("\"{id}\" is the id of spec.activities[{first}] already");
+        let message = format!("\"{id}\" is the id of {} already", place(*first, found.main));
         found.at(at, ProblemCode::DuplicateId, ".id", message);
     }
     if schema.is_some_and(|schema| schema.properties().any(|property| property == id)) {
@@ -345,15 +352,15 @@ fn read_by(bindings: &[Binding]) -> impl Iterator<Item = usize> {
 }
 
 /// Tiers, and the order in which activities start.
-fn arrange(activities: &[CompiledActivity]) -> (Vec<Vec<usize>>, Vec<usize>) {
-    let count = activities.iter().map(|activity| activity.tier + 1).max().unwrap_or_default();
+fn arrange(activities: &[CompiledActivity], main: usize) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let count = activities.iter().take(main).map(|activity| activity.tier + 1).max().unwrap_or_default();
     let mut tiers = vec![Vec::new(); count];
-    for (at, activity) in activities.iter().enumerate() {
+    for (at, activity) in activities.iter().take(main).enumerate() {
         if let Some(tier) = tiers.get_mut(activity.tier) {
             tier.push(at);
         }
     }
-    let order = tiers.iter().flatten().copied().collect();
+    let order = tiers.iter().flatten().copied().chain(main..activities.len()).collect();
     (tiers, order)
 }
 

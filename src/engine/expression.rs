@@ -3,7 +3,7 @@
 //! Responsible for: mistakes with their place, what an expression reads, and a bound on what it costs. Must never:
 //! panic, or take longer than its limits allow.
 //!
-//! The variables are `input` and `activities`; the functions are those of Kubernetes. An activity is read by its name,
+//! The variables are `input` and `activities`, and `run` in `finally`; the functions are those of Kubernetes. An activity is read by its name,
 //! as `activities.build.state` or `activities["tenant-config"].outputs.url`, so that what is read is known beforehand.
 
 mod check;
@@ -96,12 +96,18 @@ pub enum Reference {
         /// Where.
         position: Position,
     },
+    /// `run.state`.
+    RunState {
+        /// Where.
+        position: Position,
+    },
 }
 
 /// What an expression can read.
 #[derive(Clone, Debug)]
 pub struct Scope<'a> {
     input: &'a Object,
+    run_state: Option<&'a str>,
     activities: BTreeMap<&'a str, Activity<'a>>,
 }
 
@@ -115,7 +121,14 @@ impl<'a> Scope<'a> {
     /// A scope with an input and no activities.
     #[must_use]
     pub fn new(input: &'a Object) -> Self {
-        Self { input, activities: BTreeMap::new() }
+        Self { input, run_state: None, activities: BTreeMap::new() }
+    }
+
+    /// Adds `run.state`.
+    #[must_use]
+    pub fn with_run_state(mut self, state: &'a str) -> Self {
+        self.run_state = Some(state);
+        self
     }
 
     /// Adds an activity: the name of its state, and its outputs if it has any. Only those that

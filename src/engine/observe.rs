@@ -83,7 +83,9 @@ pub enum Verdict {
 pub enum FailureReason {
     /// A webhook or an admission policy refused the Job.
     AdmissionDenied,
-    /// The Orchestration's deadline has passed.
+    /// It was stopped, because the Orchestration was terminated or another activity failed.
+    Cancelled,
+    /// The Orchestration's deadline has passed, or that of its `finally`.
     DeadlineExceeded,
     /// The pod was evicted, drained or preempted, or its node was lost.
     Disrupted,
@@ -91,6 +93,10 @@ pub enum FailureReason {
     ExitCode,
     /// The condition of the activity could not be evaluated.
     ExpressionError,
+    /// A container ended with an exit code after which trying again is pointless.
+    FatalExitCode,
+    /// Its image could not be pulled in time.
+    ImagePullFailed,
     /// The input of the activity is larger than 64 KiB.
     InputTooLarge,
     /// The input of the activity is not as its input schema says.
@@ -119,15 +125,35 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    /// Why an attempt has failed that did not start in time, by what it waited for.
+    #[must_use]
+    pub fn of_wait(reason: Option<&str>) -> Self {
+        match reason {
+            Some(
+                "ErrImagePull"
+                | "ImagePullBackOff"
+                | "InvalidImageName"
+                | "ErrImageNeverPull"
+                | "ImageInspectError"
+                | "RegistryUnavailable"
+                | "SignatureValidationFailed",
+            ) => Self::ImagePullFailed,
+            _ => Self::StartingDeadlineExceeded,
+        }
+    }
+
     /// The reason as it stands in a status.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AdmissionDenied => "AdmissionDenied",
+            Self::Cancelled => "Cancelled",
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::Disrupted => "Disrupted",
-            Self::ExitCode => "ExitCode",
+            // The message says which.
+            Self::ExitCode | Self::FatalExitCode => "ExitCode",
             Self::ExpressionError => "ExpressionError",
+            Self::ImagePullFailed => "ImagePullFailed",
             Self::InputTooLarge => "InputTooLarge",
             Self::InvalidInput => "InvalidInput",
             Self::InvalidJobTemplate => "InvalidJobTemplate",
@@ -148,15 +174,23 @@ impl FailureReason {
 /// it is [`Attempt::Absent`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    /// Attempts by activity index.
-    pub attempts: HashMap<usize, Attempt>,
+    /// By activity index, the number of the attempt that was looked at, and what is known of it.
+    pub attempts: HashMap<usize, (u32, Attempt)>,
 }
 
 impl Observed {
-    /// What is known of the current attempt of an activity.
+    /// Takes in what is known of an attempt.
+    pub fn insert(&mut self, activity: usize, number: u32, attempt: Attempt) {
+        self.attempts.insert(activity, (number, attempt));
+    }
+
+    /// What is known of an attempt of an activity. What is known of another attempt never counts.
     #[must_use]
-    pub fn attempt(&self, activity: usize) -> &Attempt {
+    pub fn attempt(&self, activity: usize, number: u32) -> &Attempt {
         const ABSENT: &Attempt = &Attempt::Absent;
-        self.attempts.get(&activity).unwrap_or(ABSENT)
+        match self.attempts.get(&activity) {
+            Some((seen, attempt)) if *seen == number => attempt,
+            Some(_) | None => ABSENT,
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,7 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::condition::stamp;
 use super::definition::{Compiled, CompiledActivity};
 use super::effect::Effect;
-use super::observe::{FailureReason, Observed};
+use super::observe::{Attempt, FailureReason, Observed};
+use super::retry;
 use super::state::{is_done, is_final, is_legal};
 use super::status::StatusUpdate;
 use super::value::cut_stored;
@@ -22,7 +24,9 @@ use crate::api::orchestration::{ActivityState, ActivityStatus, Orchestration, Or
 mod ending;
 mod observing;
 mod preparing;
+mod retrying;
 mod starting;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
@@ -35,7 +39,8 @@ pub const MAX_TOTAL_OUTPUT_BYTES: usize = 524_288;
 /// Largest output of an orchestration, in bytes as they are stored. It repeats what activities produced, or the input, up to a
 /// hundred times.
 pub const MAX_OUTPUT_BYTES: usize = 262_144;
-/// How long a stop may take before the orchestration ends without waiting for it.
+/// How long a stop may take at least before the orchestration ends without waiting for it; longer for pods that have a
+/// longer grace period of their own.
 pub const STOP_GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// How long a start may go unseen before the server is asked about it.
 pub const UNSEEN: SignedDuration = SignedDuration::from_secs(10);
@@ -98,6 +103,17 @@ pub enum Notice {
         /// Why, for people.
         message: String,
     },
+    /// An attempt has failed, and another follows.
+    Retrying {
+        /// Index of the activity.
+        activity: usize,
+        /// Number of the attempt that has failed.
+        attempt: u32,
+        /// Why, for programs.
+        reason: String,
+        /// Why, for people.
+        message: String,
+    },
     /// The orchestration has ended.
     Finished {
         /// Whether it succeeded.
@@ -126,8 +142,9 @@ pub fn plan(situation: &Situation<'_>) -> Plan {
         return planner.keep_finished();
     }
     planner.observe();
-    planner.begin_to_end();
     planner.start();
+    planner.settle();
+    planner.begin_to_end();
     planner.conclude()
 }
 
@@ -143,8 +160,12 @@ struct Planner<'a> {
     before: Vec<&'a ActivityStatus>,
     /// The input with its defaults, once it was needed.
     input: OnceCell<Object>,
-    /// When the stopping began, as it is to be recorded.
+    /// When the stopping began, as it is to be recorded, and why.
     stop_time: Option<Time>,
+    stop_reason: Option<String>,
+    /// When what is in `finally` became ready, and when its stopping began, as they are to be recorded.
+    finally_time: Option<Time>,
+    finally_stop_time: Option<Time>,
     /// The entries that changed.
     changed: BTreeMap<usize, ActivityStatus>,
     plan: Plan,
@@ -167,6 +188,9 @@ impl<'a> Planner<'a> {
             before: compiled.activities.iter().map(entry).collect(),
             input: OnceCell::new(),
             stop_time: stored.stop_time.clone(),
+            stop_reason: stored.stop_reason.clone(),
+            finally_time: stored.finally_time.clone(),
+            finally_stop_time: stored.finally_stop_time.clone(),
             changed: BTreeMap::new(),
             plan: Plan::default(),
         }
@@ -186,9 +210,24 @@ impl<'a> Planner<'a> {
         self.entry(activity).state
     }
 
-    /// Number of the current attempt. Another version may have counted further than we do.
+    /// Number of the attempt that is observed, or would be started. What was observed speaks of what is stored.
     fn attempt(&self, activity: usize) -> u32 {
-        self.entry(activity).attempt.max(1)
+        retry::attempt(self.stored_entry(activity))
+    }
+
+    /// What is known of that attempt.
+    fn seen(&self, activity: usize) -> &'a Attempt {
+        self.observed.attempt(activity, self.attempt(activity))
+    }
+
+    /// The activities that are not of `finally`.
+    fn main(&self) -> Range<usize> {
+        0..self.compiled.main.min(self.compiled.activities.len())
+    }
+
+    /// The activities of `finally`.
+    fn finally(&self) -> Range<usize> {
+        self.main().end..self.compiled.activities.len()
     }
 
     /// Moves an activity to a state and changes its entry. The only place where a state is set.
@@ -216,6 +255,9 @@ impl<'a> Planner<'a> {
     }
 
     fn tier(&self, activity: usize) -> Option<u32> {
+        if self.compiled.is_finally(activity) {
+            return None;
+        }
         self.compiled.activities.get(activity).and_then(|activity| u32::try_from(activity.tier).ok())
     }
 
@@ -240,19 +282,6 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// An activity was stopped because the orchestration has to end. What it still waited for is told to the end.
-    fn cancel(&mut self, activity: usize) {
-        let limit = self.message_limit();
-        self.advance(activity, ActivityState::Cancelled, |entry| {
-            let mut message = "stopped at the deadline of the orchestration".to_owned();
-            if let Some(waited_for) = &entry.message {
-                message.push_str(&format!(", still waiting: {waited_for}"));
-            }
-            entry.reason = Some(FailureReason::DeadlineExceeded.as_str().to_owned());
-            entry.message = Some(cut_stored(message, limit));
-        });
-    }
-
     /// Longest message of one activity: 1 KiB, and less in a large orchestration, so that a thousand failures fit
     /// into one status.
     fn message_limit(&self) -> usize {
@@ -267,18 +296,13 @@ impl<'a> Planner<'a> {
         self.plan.urgency = Urgency::Now;
     }
 
-    /// Whether some activity can no longer succeed, so that nothing new starts.
-    fn is_failing(&self) -> bool {
-        (0..self.compiled.activities.len()).any(|activity| {
-            matches!(
-                self.state(activity),
-                ActivityState::Failed | ActivityState::Cancelled | ActivityState::NotStarted
-            )
-        })
+    fn count(&self, among: Range<usize>, wanted: ActivityState) -> usize {
+        among.into_iter().filter(|activity| self.state(*activity) == wanted).count()
     }
 
-    fn count(&self, wanted: ActivityState) -> usize {
-        (0..self.compiled.activities.len()).filter(|activity| self.state(*activity) == wanted).count()
+    /// Whether nothing new may start because somebody wants it so.
+    fn is_suspended(&self) -> bool {
+        self.orchestration.spec.suspend
     }
 
     fn is_done(&self, activity: usize) -> bool {

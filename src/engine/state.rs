@@ -5,7 +5,7 @@
 
 use crate::api::orchestration::ActivityState;
 
-use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Skipped, Succeeded, Unknown};
+use ActivityState::{Cancelled, Failed, NotStarted, Pending, Retrying, Running, Skipped, Succeeded, Unknown};
 
 /// Whether an activity may go from one state to another. Staying is always legal.
 ///
@@ -13,13 +13,14 @@ use ActivityState::{Cancelled, Failed, NotStarted, Pending, Running, Skipped, Su
 #[must_use]
 pub fn is_legal(from: ActivityState, to: ActivityState) -> bool {
     match (from, to) {
-        (Pending | Unknown, Pending | Running | Succeeded | Skipped | Failed | Cancelled | NotStarted) => {
-            true
-        }
-        (Running, Running | Succeeded | Failed | Cancelled) => true,
-        (Running, Pending | Skipped | NotStarted) => false,
+        (
+            Pending | Unknown,
+            Pending | Running | Retrying | Succeeded | Skipped | Failed | Cancelled | NotStarted,
+        ) => true,
+        (Running | Retrying, Running | Retrying | Succeeded | Failed | Cancelled) => true,
+        (Running | Retrying, Pending | Skipped | NotStarted) => false,
         (Succeeded | Skipped | Failed | Cancelled | NotStarted, to) => from == to,
-        (Pending | Running | Unknown, Unknown) => false,
+        (Pending | Running | Retrying | Unknown, Unknown) => false,
     }
 }
 
@@ -28,7 +29,7 @@ pub fn is_legal(from: ActivityState, to: ActivityState) -> bool {
 pub fn is_final(state: ActivityState) -> bool {
     match state {
         Succeeded | Skipped | Failed | Cancelled | NotStarted => true,
-        Pending | Running | Unknown => false,
+        Pending | Running | Retrying | Unknown => false,
     }
 }
 
@@ -37,7 +38,7 @@ pub fn is_final(state: ActivityState) -> bool {
 pub fn is_done(state: ActivityState) -> bool {
     match state {
         Succeeded | Skipped => true,
-        Pending | Running | Failed | Cancelled | NotStarted | Unknown => false,
+        Pending | Running | Retrying | Failed | Cancelled | NotStarted | Unknown => false,
     }
 }
 
@@ -47,6 +48,7 @@ pub fn name(state: ActivityState) -> &'static str {
     match state {
         Pending => "Pending",
         Running => "Running",
+        Retrying => "Retrying",
         Succeeded => "Succeeded",
         Skipped => "Skipped",
         Failed => "Failed",
@@ -63,10 +65,14 @@ pub enum OrchestrationState {
     Pending,
     /// Something has started, and not everything has ended.
     Running,
+    /// Nothing may start, and nothing runs.
+    Suspended,
     /// Every activity succeeded or was skipped.
     Succeeded,
-    /// It ended otherwise.
+    /// An activity has failed, or its deadline has passed.
     Failed,
+    /// It was shut down before.
+    Cancelled,
 }
 
 impl OrchestrationState {
@@ -76,8 +82,10 @@ impl OrchestrationState {
         match self {
             Self::Pending => "Pending",
             Self::Running => "Running",
+            Self::Suspended => "Suspended",
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
         }
     }
 }
@@ -86,8 +94,8 @@ impl OrchestrationState {
 mod tests {
     use super::*;
 
-    const ALL: [ActivityState; 8] =
-        [Pending, Running, Succeeded, Skipped, Failed, Cancelled, NotStarted, Unknown];
+    const ALL: [ActivityState; 9] =
+        [Pending, Running, Retrying, Succeeded, Skipped, Failed, Cancelled, NotStarted, Unknown];
 
     #[test]
     fn nothing_leaves_a_final_state() {
@@ -108,7 +116,7 @@ mod tests {
     #[test]
     fn what_runs_never_becomes_unstarted() {
         for to in [Pending, Skipped, NotStarted] {
-            assert!(!is_legal(Running, to), "{to:?}");
+            assert!(!is_legal(Running, to) && !is_legal(Retrying, to), "{to:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::acceptance::deadline;
 use super::condition::{self, Statement, stamp};
 use super::status::{StatusUpdate, duration, summary};
 use crate::api::Orchestration;
-use crate::api::orchestration::ActivityState;
+use crate::api::orchestration::{ActivityState, Shutdown};
 use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
 
 /// Reason in the conditions.
@@ -40,27 +40,38 @@ pub fn decide(orchestration: &Orchestration, why: &str, now: Timestamp) -> Decis
     let accepted = accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
     let mut statements = vec![Statement::new("Accepted", Some(true), accepted.0, accepted.1)];
     let ends = deadline(orchestration, DEFAULT_ACTIVE_DEADLINE_SECONDS);
-    if now < ends {
+    let is_terminated = orchestration.spec.shutdown == Some(Shutdown::Terminate);
+    if now < ends && !is_terminated {
         statements.push(Statement::new("Reconciling", Some(true), REASON, why));
         statements.push(Statement::new("Succeeded", None, REASON, why));
         statements.push(Statement::new("Finished", Some(false), "NotFinished", "the orchestration runs"));
         decision.wake_at = Some(ends);
     } else {
-        let message = format!("{why}, and the deadline has passed");
-        statements.push(Statement::new("Stalled", Some(true), REASON, message.clone()));
-        statements.push(Statement::new("Succeeded", Some(false), REASON, message.clone()));
-        statements.push(Statement::new("Finished", Some(true), REASON, message));
-        next.state = Some("Failed".to_owned());
+        // The deadline comes before a shutdown.
+        let (state, reason, message) = if now < ends {
+            ("Cancelled", "Cancelled", format!("was shut down: {why}"))
+        } else {
+            ("Failed", REASON, format!("{why}, and the deadline has passed"))
+        };
+        statements.push(Statement::new("Stalled", Some(true), reason, message.clone()));
+        statements.push(Statement::new("Succeeded", Some(false), reason, message.clone()));
+        statements.push(Statement::new("Finished", Some(true), reason, message));
+        next.state = Some(state.to_owned());
         next.completion_time = Some(stamp(now));
         next.duration = Some(duration(status.start_time.as_ref().map_or(now, |start| start.0), now));
         for (id, activity) in &status.activities {
             let mut entry = activity.clone();
             match activity.state {
+                ActivityState::Retrying => {
+                    entry.state = ActivityState::Cancelled;
+                    entry.completion_time = Some(stamp(now));
+                    entry.next_attempt_time = None;
+                }
                 ActivityState::Running => {
                     decision.stop.push((id.clone(), activity.attempt.max(1)));
                     entry.state = ActivityState::Cancelled;
                     entry.completion_time = Some(stamp(now));
-                    entry.reason = Some(REASON.to_owned());
+                    entry.reason = Some(reason.to_owned());
                 }
                 ActivityState::Pending | ActivityState::Unknown => entry.state = ActivityState::NotStarted,
                 ActivityState::Succeeded
@@ -105,6 +116,19 @@ mod tests {
         assert!(decision.update.activities.is_empty() && decision.stop.is_empty());
         assert_eq!(decision.wake_at, Some(after(60)));
         assert!(condition::is_true(&decision.update.summary.conditions, "Accepted"));
+    }
+
+    #[test]
+    fn what_is_terminated_ends_at_once_and_what_is_stopped_at_its_deadline() {
+        let mut orchestration = running();
+        orchestration.spec.shutdown = Some(Shutdown::Stop);
+        assert_eq!(decide(&orchestration, "it is gone", after(10)).wake_at, Some(after(60)));
+        orchestration.spec.shutdown = Some(Shutdown::Terminate);
+        let decision = decide(&orchestration, "it is gone", after(10));
+        assert_eq!((decision.stop.len(), decision.wake_at), (1, None));
+        assert_eq!(decision.update.summary.state.as_deref(), Some("Cancelled"));
+        let decision = decide(&orchestration, "it is gone", after(60));
+        assert_eq!(decision.update.summary.state.as_deref(), Some("Failed"));
     }
 
     #[test]

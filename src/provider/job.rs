@@ -39,6 +39,9 @@ use refusal::Refusal;
 /// How long an explanation found among the Events holds before one is looked for again.
 const EXPLANATION_HOLDS: Duration = Duration::from_secs(10);
 
+/// Reason of a start whose request failed or was not answered.
+pub const API_SERVER_ERROR: &str = "ApiServerError";
+
 /// What went wrong while looking at, or stopping, an attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -173,6 +176,16 @@ impl JobProvider {
             .collect())
     }
 
+    /// What is known of an attempt that may or may not have been started; nothing if it was not. The server itself is
+    /// asked.
+    pub async fn find(&self, look: &Look<'_>) -> Result<Option<Attempt>, Error> {
+        let read = |source| Error::Read { what: "the state", job: look.job.to_owned(), source };
+        match bounded(self.job_api(look.namespace).get_opt(look.job)).await.map_err(read)? {
+            Some(job) => Ok(Some(self.read(look, &JobFacts::from(&job)).await?)),
+            None => Ok(None),
+        }
+    }
+
     /// A Job that should exist is not in the cache: the server itself is asked, and so are its pods, because those
     /// of a deleted Job run on for their grace period.
     async fn missing(&self, look: &Look<'_>) -> Result<Attempt, Error> {
@@ -210,6 +223,13 @@ impl JobProvider {
                     }
                 }
             };
+        // Our own clock counts, where it was there: the server's may be another.
+        let attempt = match attempt {
+            Attempt::Waiting { since, reason, message } => {
+                Attempt::Waiting { since: look.requested_at.unwrap_or(since), reason, message }
+            }
+            other => other,
+        };
         match attempt {
             Attempt::Waiting { since, reason: None, .. }
                 if cached.is_empty() && look.now.duration_since(since) >= UNEXPLAINED =>

@@ -21,6 +21,7 @@ mod architecture;
 mod artefacts;
 mod bad_input;
 mod conformance;
+mod control;
 mod counts;
 mod data;
 mod definitions;

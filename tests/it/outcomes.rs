@@ -3,10 +3,13 @@
 use orchestrator::api::orchestration::{ActivityState, OrchestrationStatus};
 use serde_json::{Value, json};
 
+use crate::support::scene::Scene;
+
 mod deadlines;
 mod endings;
 mod failures;
 mod removal;
+mod retried;
 mod values;
 mod vanished;
 
@@ -21,6 +24,23 @@ pub fn assert_failed(status: &OrchestrationStatus, id: &str, reason: &str, messa
     let entry = &status.activities[id];
     let found = (entry.state, entry.reason.as_deref(), entry.message.as_deref());
     assert_eq!(found, (ActivityState::Failed, Some(reason), Some(message)), "{id}");
+}
+
+/// Fails unless the last attempt of an activity was taken away with exactly this reason and message, and the run ended
+/// before the next.
+#[track_caller]
+pub fn assert_taken_away(status: &OrchestrationStatus, id: &str, reason: &str, message: &str) {
+    let entry = &status.activities[id];
+    let found = (entry.state, entry.reason.as_deref(), entry.message.as_deref());
+    assert_eq!(found, (ActivityState::Cancelled, Some(reason), Some(message)), "{id}");
+    assert_eq!((entry.attempt, entry.disruptions), (1, 1), "{id}");
+}
+
+/// Waits until all of some activities wait for another attempt.
+pub async fn all_retrying(scene: &Scene, ids: &[&str]) {
+    for id in ids {
+        scene.activity(id, |entry| entry.state == ActivityState::Retrying).await;
+    }
 }
 
 /// Status, reason and message of a condition.

@@ -57,7 +57,10 @@ async fn restarted() -> BTreeSet<String> {
 async fn vanished() -> BTreeSet<String> {
     let namespace = TestNamespace::new().await;
     let operator = Operator::start(&namespace).await;
-    let _kubelet = Kubelet::start(&namespace, |_| Act::Run);
+    let _kubelet = Kubelet::start(&namespace, |work| {
+        let attempt = &work.pod.metadata.labels.as_ref().unwrap()["orchestrator.dev/attempt"];
+        if attempt == "1" { Act::Run } else { Act::outputs(&json!({})) }
+    });
     namespace.create(activity_definition("step")).await;
     namespace.create(fan_out("one", 1)).await;
     namespace.create(orchestration("run", "one", json!({}))).await;
@@ -133,6 +136,23 @@ async fn elected() -> BTreeSet<String> {
     used(&requests)
 }
 
+/// A run of which nothing is kept: its Jobs go at once, and it follows them.
+async fn forgotten() -> BTreeSet<String> {
+    let namespace = TestNamespace::new().await;
+    let at_once = |settings: &mut Settings| settings.job_retention = Duration::ZERO;
+    let operator = Operator::start_with(&namespace, at_once).await;
+    let _kubelet = Kubelet::start(&namespace, |_| Act::outputs(&json!({})));
+    namespace.create(activity_definition("step")).await;
+    namespace.create(fan_out("one", 1)).await;
+    namespace.definition_ready("one", "True", "Ready").await;
+    let mut run = orchestration("run", "one", json!({}));
+    run["spec"]["ttlSecondsAfterFinished"] = json!(5);
+    namespace.create(run).await;
+    let finished = namespace.finished("run").await;
+    gone(namespace.api::<Orchestration>(), &finished).await;
+    used(&operator.requests)
+}
+
 /// The same Event twice is one Event with a count.
 async fn repeated() -> BTreeSet<String> {
     let namespace = TestNamespace::new().await;
@@ -151,9 +171,17 @@ async fn repeated() -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_right_of_the_roles_is_used() {
-    let all =
-        tokio::join!(restarted(), vanished(), explained_and_stopped(), collected(), repeated(), elected());
-    let used: BTreeSet<String> = [all.0, all.1, all.2, all.3, all.4, all.5].into_iter().flatten().collect();
+    let all = tokio::join!(
+        restarted(),
+        vanished(),
+        explained_and_stopped(),
+        collected(),
+        forgotten(),
+        repeated(),
+        elected()
+    );
+    let used: BTreeSet<String> =
+        [all.0, all.1, all.2, all.3, all.4, all.5, all.6].into_iter().flatten().collect();
     let granted = granted();
     let unused: Vec<&String> = granted.difference(&used).collect();
     let missing: Vec<&String> = used.difference(&granted).collect();

@@ -36,7 +36,7 @@ fn script(script: &str) -> String {
     let definitions = [
         json!({
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "script"},
-            "spec": {"job": {"template": {"spec": {"terminationGracePeriodSeconds": 1, "containers": [
+            "spec": {"retry": {"maxRetries": 0}, "job": {"template": {"spec": {"terminationGracePeriodSeconds": 1, "containers": [
                 {"name": "main", "image": "busybox:1.37", "command": ["sh", "-c", script]},
             ]}}}},
         }),

@@ -5,6 +5,7 @@
 //!
 //! Responsible for: status patches as a real kubelet writes them. Must never: decide anything by itself.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
+use orchestrator::clock::Clock;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -145,9 +147,20 @@ pub fn container_status(name: &str, state: &Value) -> Value {
     })
 }
 
+thread_local! {
+    /// The clock of a test whose time stands still; such a test has one thread.
+    static CLOCK: RefCell<Option<Arc<dyn Clock>>> = const { RefCell::new(None) };
+}
+
+/// Takes the time from a clock, in this thread.
+pub fn use_clock(clock: Arc<dyn Clock>) {
+    CLOCK.set(Some(clock));
+}
+
 /// The time as Kubernetes writes it.
 pub fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    let paused = CLOCK.with_borrow(|clock| clock.as_ref().map(|clock| clock.now()));
+    paused.unwrap_or_else(Timestamp::now).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Writes a pod's status; a pod that is gone is none of our business.

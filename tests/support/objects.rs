@@ -15,11 +15,11 @@ pub fn activity_definition(name: &str) -> Value {
     )
 }
 
-/// An activity type with this `spec.job`.
+/// An activity type with this `spec.job`. A failure is final; what the cluster takes away is tried again at once.
 pub fn activity_with(name: &str, job: Value) -> Value {
     json!({
         "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": name},
-        "spec": {"job": job},
+        "spec": {"job": job, "retry": {"maxRetries": 0, "backoff": {"initialSeconds": 0}}},
     })
 }
 

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use super::in_process::PausedClock;
-use super::kubelet::{Act, Kubelet, Work};
+use super::kubelet::{Act, Kubelet, Work, use_clock};
 use super::told::{Told, says};
 
 /// The namespace of everything in it.
@@ -66,6 +66,7 @@ impl Sandbox {
         script: impl Fn(&Work) -> Act + Send + Sync + 'static,
     ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        use_clock(Arc::clone(&clock));
         let writes: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&writes);
         let mut builder = Server::builder(Arc::clone(&clock)).observer(Box::new(move |write| {

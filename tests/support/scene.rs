@@ -55,7 +55,8 @@ impl Scene {
         Self { namespace, operator, _kubelet: kubelet, witness }
     }
 
-    /// Makes an activity type. `job` is laid over a template with one container `main` that only the scripted kubelet
+    /// Makes an activity type. A failure is final, and the cluster's disruptions are made up for a day later, so that a
+    /// test sees what became of every attempt. `job` is laid over a template with one container `main` that only the scripted kubelet
     /// sees.
     pub async fn type_with(&self, name: &str, job: Value) {
         let mut whole = json!({"template": {"spec": {
@@ -65,7 +66,8 @@ impl Scene {
         lay_over(&mut whole, job);
         let definition = json!({
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition",
-            "metadata": {"name": name}, "spec": {"job": whole},
+            "metadata": {"name": name},
+            "spec": {"job": whole, "retry": {"maxRetries": 0, "backoff": {"initialSeconds": 86_400, "maxSeconds": 86_400}}},
         });
         self.namespace.create(definition).await;
     }

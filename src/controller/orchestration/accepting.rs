@@ -2,6 +2,7 @@
 //!
 //! Responsible for: what `engine::acceptance` needs to know, and recording what it decides. Must never: start anything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use super::super::error::Error;
 use super::super::guard::Guarded;
 use super::super::memory::Run;
 use super::{LONGEST_WAIT, Next, is_told, until, write_status};
+use crate::api::orchestration::ActivityStatus;
 use crate::api::{Orchestration, OrchestrationDefinition};
 use crate::client::bounded;
 use crate::engine::acceptance::{self, Decision, Definition};
 use crate::engine::condition;
+use crate::engine::resume::{self, Previous};
 use crate::engine::revision::Pinned;
 
 /// Longest time without a look for a definition that is missing; its arrival wakes us earlier.
@@ -39,6 +42,13 @@ pub(super) async fn accept(
             let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
             let ready = Definition::Ready { revision: name, compiled };
             let decision = acceptance::decide(current, &ready, now);
+            let decision = match &current.spec.resume_from {
+                Some(name) if decision.accepted => {
+                    let taken = taken(context, current, &resolved.pinned, name).await?;
+                    acceptance::resume(current, decision, taken, now)
+                }
+                Some(_) | None => decision,
+            };
             if decision.accepted {
                 return pin(context, run, current, resolved, decision).await;
             }
@@ -46,6 +56,34 @@ pub(super) async fn accept(
         }
     };
     settle(context, run, current, decision).await
+}
+
+/// What an Orchestration takes over. The one that it names is read once, from the server itself; what is decided then
+/// stands in the status.
+async fn taken(
+    context: &Context,
+    current: &Orchestration,
+    pinned: &Pinned,
+    name: &str,
+) -> Result<Result<BTreeMap<String, ActivityStatus>, String>, Error> {
+    let namespace = current.namespace().unwrap_or_default();
+    let api: Api<Guarded<Orchestration>> = Api::namespaced(context.client.0.clone(), &namespace);
+    let found = bounded(api.get_opt(name)).await;
+    let found = found.map_err(|source| Error::Read { what: "the Orchestration to resume from", source })?;
+    let old = match found.map(|found| found.content) {
+        None => return Ok(resume::taken(current, pinned, &Previous::Missing)),
+        Some(Err(why)) => {
+            return Ok(resume::taken(current, pinned, &Previous::Unreadable(why.to_string())));
+        }
+        Some(Ok(old)) => old,
+    };
+    let revision = old.status.as_ref().and_then(|status| status.revision.as_deref());
+    let stored = match revision {
+        Some(revision) => Some(context.revisions.get(&namespace, &old.spec.type_, revision).await?),
+        None => None,
+    };
+    let stored = stored.as_ref().map(|stored| stored.as_deref().map_err(Clone::clone));
+    Ok(resume::taken(current, pinned, &Previous::Found { orchestration: &old, pinned: stored }))
 }
 
 /// Stores the revision, then the status that refers to it; in between, nothing collects it.

@@ -53,6 +53,11 @@ impl Condition {
     fn read(&mut self, reference: &Reference, scope: &Scope<'_>, found: &Findings) -> Result<(), Mistake> {
         match reference {
             Reference::Input { path, .. } => scope.check_declared(Root::Input, path, found),
+            Reference::RunState { .. } if scope.is_finally() => Ok(()),
+            Reference::RunState { .. } => {
+                let message = "run.state can be read in finally only";
+                Err(Mistake::of_source(ProblemCode::UnknownReference, message))
+            }
             Reference::Activity { id, outputs, .. } => {
                 let Some(activity) = scope.index.get(id.as_str()).copied() else {
                     return Err(unknown(id, scope, found));

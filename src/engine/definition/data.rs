@@ -49,8 +49,7 @@ pub(super) fn check_input(
 /// Tells of required inputs that nothing feeds, and warns of those that are missing once what feeds them is skipped.
 pub(super) fn check_required(at: usize, bindings: &[Binding], scope: &Scope<'_>, found: &mut Findings) {
     let Some(schema) = scope.schemas.get(at).and_then(|schemas| schemas.input.as_ref()) else { return };
-    let is_conditional =
-        |at: usize| scope.spec.activities.get(at).is_some_and(|activity| activity.when.is_some());
+    let is_conditional = |at: usize| scope.activities.get(at).is_some_and(|activity| activity.when.is_some());
     let type_ = scope.type_of(at);
     for required in schema.required() {
         let bound = bindings.iter().enumerate().find(|(_, binding)| binding.target == required);
@@ -104,6 +103,7 @@ impl<'a> Scope<'a> {
     fn producer(&self, root: Root) -> Option<&'a Schema> {
         match root {
             Root::Input => self.schema,
+            Root::RunState => None,
             Root::Activity(activity) => {
                 self.schemas.get(activity).and_then(|schemas| schemas.output.as_ref())
             }
@@ -137,6 +137,7 @@ impl<'a> Scope<'a> {
                 let meant = or_else_has(found, last, &names);
                 format!("\"{shown}\" is neither an activity nor a property of the input{meant}")
             }
+            Root::RunState => format!("run has no \"{shown}\""),
             Root::Input => format!("the input has no \"{shown}\"{}", or_else_has(found, last, &has)),
             Root::Activity(activity) => format!(
                 "activity \"{}\" has no output \"{shown}\"{}",
@@ -148,7 +149,7 @@ impl<'a> Scope<'a> {
     }
 
     fn type_of(&self, at: usize) -> &'a str {
-        self.spec.activities.get(at).map_or("", |activity| activity.type_.as_str())
+        self.activities.get(at).map_or("", |activity| activity.type_.as_str())
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::problem::ProblemCode;
 use super::shorthand::{self, shorten};
 use super::{Binding, Findings, RESERVED_IDS, Root, data, split};
 use crate::api::common::Mapping;
-use crate::api::orchestration_definition::{MAX_INPUTS, OrchestrationDefinitionSpec};
+use crate::api::orchestration_definition::{Activity, MAX_INPUTS};
 use crate::engine::activity_type::Schemas;
 use crate::engine::schema::Schema;
 
@@ -24,7 +24,10 @@ const MAX_TARGET: usize = 253;
 /// What a source may refer to.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
-    pub(super) spec: &'a OrchestrationDefinitionSpec,
+    /// All activities; those of `finally` come last.
+    pub(super) activities: &'a [&'a Activity],
+    /// How many are not of `finally`.
+    pub(super) main: usize,
     pub(super) index: &'a BTreeMap<&'a str, usize>,
     pub(super) names: &'a [&'a str],
     /// The activity that reads; nothing for the output of the orchestration, which may read all.
@@ -139,13 +142,16 @@ impl Bindings {
     fn add(&mut self, mapping: &Mapping, scope: &Scope<'_>, found: &Findings) -> Result<&Binding, Mistake> {
         let path = Path::parse(&mapping.source)
             .map_err(|error| Mistake::of_source(ProblemCode::InvalidPath, error))?;
-        let root = scope.resolve(&path, found)?;
+        let root = if scope.is_run_state(&path) { None } else { Some(scope.resolve(&path, found)?) };
         let target = target(mapping, &path)?;
         if let Some(other) = self.targets.insert(target.clone(), mapping.source.clone()) {
             let message = format!("the target \"{target}\" is filled from \"{}\" already", shorten(&other));
             return Err(Mistake::of_target(ProblemCode::DuplicateTarget, message));
         }
-        let (root, path) = split(&path, root);
+        let (root, path) = match root {
+            Some(root) => split(&path, root),
+            None => (Root::RunState, Vec::new()),
+        };
         self.list.push(Binding { root, path, target });
         self.list.last().ok_or_else(|| Mistake::of_source(ProblemCode::InvalidPath, "cannot be bound"))
     }
@@ -169,6 +175,17 @@ fn target(mapping: &Mapping, path: &Path) -> Result<String, Mistake> {
 }
 
 impl Scope<'_> {
+    /// Whether the reader is of `finally`.
+    pub(super) fn is_finally(&self) -> bool {
+        self.reader.is_some_and(|reader| reader >= self.main)
+    }
+
+    /// Whether a path is `run.state`, where it can be read.
+    fn is_run_state(&self, path: &Path) -> bool {
+        let is_state = matches!(path.rest(), [super::Segment::Key(key)] if key == "state");
+        self.is_finally() && path.first() == "run" && is_state
+    }
+
     /// The activity that a path reads, or nothing if it reads the input.
     fn resolve(&self, path: &Path, found: &Findings) -> Result<Option<usize>, Mistake> {
         let first = path.first();
@@ -194,9 +211,21 @@ impl Scope<'_> {
             let message = format!("\"{name}\" may not read its own outputs");
             return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
         }
+        let read = self.names.get(activity).copied().unwrap_or_default();
+        match (reader >= self.main, activity >= self.main) {
+            (true, false) => return Ok(()),
+            (true, true) => {
+                let message = format!("\"{read}\" is in finally too, and nothing there waits for another");
+                return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
+            }
+            (false, true) => {
+                let message = format!("\"{read}\" is in finally, which starts when all others are final");
+                return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
+            }
+            (false, false) => {}
+        }
         let known = self.ancestors.and_then(|ancestors| ancestors.get(reader));
         if known.is_some_and(|ancestors| !ancestors.contains(activity)) {
-            let read = self.names.get(activity).copied().unwrap_or_default();
             let message =
                 format!("\"{name}\" reads \"{read}\" but does not depend on it (add dependsOn: [{read}])");
             return Err(Mistake::of_source(ProblemCode::NotAnAncestor, message));
@@ -227,7 +256,7 @@ impl Binding {
     pub fn activity(&self) -> Option<usize> {
         match self.root {
             Root::Activity(activity) => Some(activity),
-            Root::Input => None,
+            Root::Input | Root::RunState => None,
         }
     }
 }

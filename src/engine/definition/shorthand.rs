@@ -31,6 +31,13 @@ pub(super) fn dependencies(
         }
         Some(value) => vec![(".dependsOn".to_owned(), value)],
     };
+    if at >= found.main {
+        if !items.is_empty() {
+            let message = "what is in finally waits for all others, and for nothing else";
+            found.at(at, ProblemCode::UnknownDependency, ".dependsOn", message);
+        }
+        return Vec::new();
+    }
     let mut dependencies = Vec::new();
     let mut seen = BTreeSet::new();
     for (field, value) in items {
@@ -51,6 +58,10 @@ pub(super) fn dependencies(
             None => {
                 let others = names.iter().copied().filter(|name| *name != activity.id);
                 let message = format!("no activity \"{}\"{}", shorten(id), found.suggestion(id, others));
+                found.at(at, ProblemCode::UnknownDependency, &field, message);
+            }
+            Some(dependency) if *dependency >= found.main => {
+                let message = format!("\"{id}\" is in finally, which starts when all others are final");
                 found.at(at, ProblemCode::UnknownDependency, &field, message);
             }
             Some(_) if !seen.insert(id.as_str()) => {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::problem::text;
 use super::*;
 
+mod control;
 mod data;
 mod mistakes;
 mod rejected;
@@ -94,6 +95,7 @@ fn show_binding(compiled: &Compiled, binding: &Binding) -> String {
     let mut text = format!("{} = ", binding.target);
     match binding.root {
         Root::Input => text.push('$'),
+        Root::RunState => text.push_str("run.state"),
         Root::Activity(activity) => text.push_str(&compiled.activities[activity].id),
     }
     for segment in &binding.path {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::super::activity_type::{self, Schemas};
 use super::super::problem::ProblemCode;
+use super::control::Limits;
 use super::{Findings, TypeState};
 
 /// The types seen so far.
@@ -29,6 +30,14 @@ impl<'a, F: Fn(&str) -> TypeState<'a>> Types<F> {
                 found.at(at, *code, ".type", message.clone());
                 Schemas::default()
             }
+        }
+    }
+
+    /// What a type says of its attempts; nothing if it cannot be used.
+    pub(super) fn limits(&self, type_: &str) -> Limits {
+        match (self.state_of)(type_) {
+            TypeState::Ready(spec) => Limits::from(spec),
+            TypeState::NotReady(_) | TypeState::Missing => Limits::default(),
         }
     }
 }

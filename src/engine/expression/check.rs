@@ -32,7 +32,7 @@ pub const MAX_NESTING: usize = 3;
 /// The variables that there are.
 const VARIABLES: [&str; 2] = ["input", "activities"];
 
-/// Names with a meaning in the tree that no call of a function has.
+/// Names that no call of a function has.
 const OPERATORS: [&str; 19] = [
     operators::ADD,
     operators::CONDITIONAL,
@@ -62,13 +62,12 @@ pub(super) struct Checked {
     pub(super) shape: Shape,
 }
 
-/// How large an expression is.
+/// How large an expression is: its nodes, the comprehensions inside each other, and the elements of the largest list or
+/// object that is written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) nodes: usize,
-    /// Comprehensions inside each other.
     pub(super) nesting: usize,
-    /// Elements of the largest list or object that is written out.
     pub(super) largest: usize,
 }
 
@@ -246,6 +245,10 @@ impl<'a> Walk<'a> {
             match name {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
+                "run" if !is_test && is_state(&steps) => {
+                    self.references.push(Reference::RunState { position });
+                }
+                "run" => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
                 _ => self.unknown(name, position),
             }
             for step in steps {
@@ -390,4 +393,8 @@ fn known(steps: &[Step<'_>]) -> Vec<Segment> {
         Step::Dynamic(_) => None,
     });
     known.collect()
+}
+
+fn is_state(steps: &[Step<'_>]) -> bool {
+    matches!(steps, [Step::Known(Segment::Key(field))] if field == "state")
 }

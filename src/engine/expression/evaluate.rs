@@ -33,6 +33,11 @@ pub(super) fn evaluate(
         let activities =
             scope.activities.iter().map(|(id, activity)| (key(id), converted_activity(activity))).collect();
         context.add_variable_from_value("activities", Cel::Map(Map { map: Arc::new(activities) }));
+        if let Some(state) = scope.run_state {
+            let state = Cel::String(Arc::new(state.to_owned()));
+            let members = HashMap::from([(key("state"), state)]);
+            context.add_variable_from_value("run", Cel::Map(Map { map: Arc::new(members) }));
+        }
         context.resolve(program)
     }));
     functions::forget_patterns();
@@ -50,7 +55,7 @@ fn read<'a>(references: &[Reference], scope: &Scope<'a>) -> Scope<'a> {
     let is_read = |wanted: &str, with_outputs: bool| {
         references.iter().any(|reference| match reference {
             Reference::Activity { id, outputs, .. } => id == wanted && (outputs.is_some() || !with_outputs),
-            Reference::Input { .. } => false,
+            Reference::Input { .. } | Reference::RunState { .. } => false,
         })
     };
     let activities = scope.activities.iter().filter(|(id, _)| is_read(id, false));
@@ -58,7 +63,7 @@ fn read<'a>(references: &[Reference], scope: &Scope<'a>) -> Scope<'a> {
         let outputs = activity.outputs.filter(|_| is_read(id, true));
         (*id, Activity { outputs, ..*activity })
     });
-    Scope { input: scope.input, activities: activities.collect() }
+    Scope { activities: activities.collect(), ..scope.clone() }
 }
 
 fn converted_activity(activity: &Activity<'_>) -> Cel {

@@ -388,6 +388,7 @@ fn read(source: &str) -> Vec<String> {
                 if *is_presence { "?" } else { "" }
             )
         }
+        Reference::RunState { position } => format!("{}:{} run.state", position.line, position.column),
         Reference::Activity { id, outputs, is_presence, position } => format!(
             "{}:{} {id}{}{}",
             position.line,

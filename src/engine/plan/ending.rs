@@ -3,55 +3,19 @@
 //! Responsible for: the precedence of ends, conditions, progress, output, urgency. Must never: change a finished
 //! status.
 
-use jiff::Timestamp;
+use std::ops::Range;
 
-use super::super::condition::{Statement, stamp, state};
-use super::super::effect::Effect;
-use super::super::observe::Attempt;
-use super::super::state::{OrchestrationState, is_final};
+use super::super::condition::{self, Statement, stamp};
+use super::super::state::OrchestrationState;
 use super::super::status::{duration, summary};
 use super::super::value::stored_bytes;
 use super::observing::latest;
-use super::{MAX_OUTPUT_BYTES, Notice, Plan, Planner, STOP_GRACE};
+use super::stopping::{ACTIVITY_FAILED, CANCELLED, DEADLINE_EXCEEDED};
+use super::{MAX_OUTPUT_BYTES, Notice, Plan, Planner};
 use crate::api::common::Object;
-use crate::api::orchestration::{ActivityState, OrchestrationStatus};
+use crate::api::orchestration::{ActivityState, ActivityStatus, OrchestrationStatus};
 
 impl Planner<'_> {
-    pub(super) fn is_past_deadline(&self) -> bool {
-        self.now >= self.deadline || self.stored.stop_time.is_some()
-    }
-
-    /// At the deadline, what runs is stopped: first the intent is recorded, then the stop is asked for, and it is
-    /// final when nothing of it runs any more, or when that takes too long.
-    pub(super) fn begin_to_end(&mut self) {
-        if !self.is_past_deadline() {
-            return self.wake(self.deadline);
-        }
-        let running: Vec<usize> = (0..self.compiled.activities.len())
-            .filter(|activity| self.state(*activity) == ActivityState::Running)
-            .collect();
-        let Some(began) = self.stored.stop_time.as_ref().map(|time| time.0) else {
-            if !running.is_empty() {
-                self.stop_time = Some(stamp(self.now));
-                self.urgent();
-                self.wake(self.now);
-            }
-            return;
-        };
-        let grace_ends = began.saturating_add(STOP_GRACE).unwrap_or(Timestamp::MAX);
-        for activity in running {
-            if self.now >= grace_ends {
-                self.cancel(activity);
-                continue;
-            }
-            self.wake(grace_ends);
-            if !matches!(self.observed.attempt(activity), Attempt::Stopping | Attempt::Stopped) {
-                let attempt = self.attempt(activity);
-                self.plan.effects.push(Effect::Stop { activity, attempt });
-            }
-        }
-    }
-
     /// A finished orchestration keeps its status; only the generation that it speaks of follows the object.
     pub(super) fn keep_finished(mut self) -> Plan {
         self.plan.update.summary = summary(self.stored);
@@ -62,22 +26,35 @@ impl Planner<'_> {
     /// Writes down what the round came to.
     pub(super) fn conclude(mut self) -> Plan {
         self.tell_failures();
-        let end = self.end();
-        if let Some(end) = &end {
-            self.close(end);
+        let mut end = self.end();
+        let mut output = None;
+        if let Some(end) = end.as_mut() {
+            if end.state == OrchestrationState::Succeeded {
+                output = self.output(&mut end.message);
+            }
+            self.conclude_with(end);
         }
         let mut summary = summary(self.stored);
         summary.observed_generation = self.orchestration.metadata.generation;
         summary.stop_time.clone_from(&self.stop_time);
-        let (succeeded, skipped) = (self.count(ActivityState::Succeeded), self.count(ActivityState::Skipped));
-        let total = self.compiled.activities.len();
+        summary.stop_reason.clone_from(&self.stop_reason);
+        summary.finally_time.clone_from(&self.finally_time);
+        summary.finally_stop_time.clone_from(&self.finally_stop_time);
+        let (succeeded, skipped) = self.done();
+        let total = self.main().len();
         summary.progress = Some(format!("{}/{total}", succeeded + skipped));
-        summary.state = Some(self.display_state(end.as_ref()).as_str().to_owned());
-        let statements = self.statements(end.as_ref(), &progress(succeeded, skipped, total));
-        summary.conditions =
-            state(&summary.conditions, self.orchestration.metadata.generation, self.now, statements);
-        if let Some(end) = end {
-            self.finish(&mut summary, &end);
+        let state = self.display_state(end.as_ref());
+        summary.state = Some(state.as_str().to_owned());
+        let statements = self.statements(end.as_ref(), state, &progress(succeeded, skipped, total));
+        summary.conditions = condition::state(
+            &summary.conditions,
+            self.orchestration.metadata.generation,
+            self.now,
+            statements,
+        );
+        if end.is_some() {
+            self.finish(&mut summary);
+            summary.output = output;
         } else {
             self.hurry();
         }
@@ -90,36 +67,118 @@ impl Planner<'_> {
         self.plan
     }
 
-    /// How the orchestration ends in this round, if it does: success whatever was asked for, then an activity's
-    /// failure, then the deadline.
-    fn end(&self) -> Option<End> {
-        let activities = 0..self.compiled.activities.len();
-        if activities.clone().all(|activity| self.is_done(activity)) {
-            let skipped = self.count(ActivityState::Skipped);
-            let mut message = match (skipped, activities.len()) {
-                (0, 1) => "the only activity has succeeded".to_owned(),
-                (0, number) => format!("all {number} activities have succeeded"),
-                _ => progress(activities.len() - skipped, skipped, activities.len()),
-            };
-            let output = self.output(&mut message);
-            return Some(End { succeeded: true, reason: "Completed", message, output });
-        }
-        if self.count(ActivityState::Running) > 0 {
+    fn done(&self) -> (usize, usize) {
+        let main = self.main();
+        (self.count(main.clone(), ActivityState::Succeeded), self.count(main, ActivityState::Skipped))
+    }
+
+    /// How the orchestration ends in this round, if it does. What is in `finally` comes in between.
+    fn end(&mut self) -> Option<End> {
+        if !self.main_is_over() {
             return None;
         }
-        if let Some(failed) = self.first_failed() {
-            return Some(End {
-                succeeded: false,
-                reason: "ActivityFailed",
-                message: self.explain(failed),
-                output: None,
-            });
+        let main = self.main_end();
+        if self.finally().is_empty() {
+            return Some(main);
         }
-        if self.is_past_deadline() || self.is_failing() {
-            let message = format!("did not finish by its deadline: {}", self.unfinished());
-            return Some(End { succeeded: false, reason: "DeadlineExceeded", message, output: None });
+        if self.stored.finally_time.is_none() && !self.is_terminated() {
+            // Nothing is ready while nothing may start; the deadline waits for nobody.
+            if !self.is_suspended() || self.is_past_deadline() {
+                self.begin_finally(&main);
+            }
+            return None;
         }
-        None
+        let halted = self.finally_is_halted();
+        let is_open = |activity: usize| match self.state(activity) {
+            ActivityState::Running => true,
+            _ => self.is_open(activity) && !halted,
+        };
+        if self.finally().any(is_open) {
+            return None;
+        }
+        Some(self.with_finally(main))
+    }
+
+    /// Whether nothing that is not of `finally` runs or can still start.
+    fn main_is_over(&mut self) -> bool {
+        if self.count(self.main(), ActivityState::Running) > 0 {
+            return false;
+        }
+        if self.main_is_halted() {
+            return true;
+        }
+        let lost = self.lost();
+        let is_lost = |activity: usize| lost.get(activity).copied().unwrap_or_default();
+        !self.main().any(|activity| self.is_open(activity) && !is_lost(activity))
+    }
+
+    /// How all but `finally` ended: success whatever was asked for, then an activity's failure, then what was decided
+    /// first, or else the deadline before a shutdown.
+    fn main_end(&self) -> End {
+        if self.main().all(|activity| self.is_done(activity)) {
+            let skipped = self.count(self.main(), ActivityState::Skipped);
+            let total = self.main().len();
+            let message = match (skipped, total) {
+                (0, 1) => "the only activity has succeeded".to_owned(),
+                (0, total) => format!("all {total} activities have succeeded"),
+                _ => progress(total - skipped, skipped, total),
+            };
+            return End { state: OrchestrationState::Succeeded, reason: "Completed", message };
+        }
+        if let Some(failed) = self.first_failed(self.main()) {
+            let message = self.explain(failed);
+            return End { state: OrchestrationState::Failed, reason: ACTIVITY_FAILED, message };
+        }
+        let is_shut_down = match self.stop_reason.as_deref() {
+            Some(CANCELLED) => true,
+            Some(DEADLINE_EXCEEDED) => false,
+            _ if self.stored.stop_time.is_some() => false,
+            _ => !self.is_past_deadline() && self.orchestration.spec.shutdown.is_some(),
+        };
+        let unfinished = self.unfinished(self.main());
+        if is_shut_down {
+            let message = format!("was shut down before it had finished: {unfinished}");
+            return End { state: OrchestrationState::Cancelled, reason: CANCELLED, message };
+        }
+        let message = format!("did not finish by its deadline: {unfinished}");
+        End { state: OrchestrationState::Failed, reason: DEADLINE_EXCEEDED, message }
+    }
+
+    /// The state that the orchestration is about to have, for what is in `finally`.
+    pub(super) fn run_state(&self) -> &'static str {
+        self.main_end().state.as_str()
+    }
+
+    /// All others are final: what is in `finally` becomes ready. From here on it is decided how they ended.
+    fn begin_finally(&mut self, main: &End) {
+        self.close(self.main());
+        self.finally_time = Some(stamp(self.now));
+        if matches!(main.reason, CANCELLED | DEADLINE_EXCEEDED) {
+            self.stop_reason.get_or_insert_with(|| main.reason.to_owned());
+        }
+        self.urgent();
+        self.wake(self.now);
+    }
+
+    /// The end with what became of `finally`: it turns no failure into success.
+    fn with_finally(&self, main: End) -> End {
+        if main.state != OrchestrationState::Succeeded
+            || self.finally().all(|activity| self.is_done(activity))
+        {
+            return main;
+        }
+        if let Some(failed) = self.first_failed(self.finally()) {
+            let message = self.explain(failed);
+            return End { state: OrchestrationState::Failed, reason: ACTIVITY_FAILED, message };
+        }
+        let unfinished = self.unfinished(self.finally());
+        if self.is_terminated() {
+            let message = format!("was shut down before finally had finished: {unfinished}");
+            return End { state: OrchestrationState::Cancelled, reason: CANCELLED, message };
+        }
+        let seconds = self.compiled.finally_deadline_seconds;
+        let message = format!("finally did not finish within {seconds} s: {unfinished}");
+        End { state: OrchestrationState::Failed, reason: DEADLINE_EXCEEDED, message }
     }
 
     /// The output of a success. One that no status could hold is left out, and the message says so: a status that
@@ -139,9 +198,9 @@ impl Planner<'_> {
         None
     }
 
-    fn first_failed(&self) -> Option<usize> {
-        let failed =
-            self.compiled.order.iter().copied().filter(|at| self.state(*at) == ActivityState::Failed);
+    pub(super) fn first_failed(&self, among: Range<usize>) -> Option<usize> {
+        let order = self.compiled.order.iter().copied();
+        let failed = order.filter(|at| among.contains(at) && self.state(*at) == ActivityState::Failed);
         failed.min_by_key(|activity| self.entry(*activity).completion_time.as_ref().map(|time| time.0))
     }
 
@@ -154,8 +213,9 @@ impl Planner<'_> {
     }
 
     /// The first few activities that had not ended, and why.
-    fn unfinished(&self) -> String {
-        let open: Vec<usize> = self.compiled.order.iter().copied().filter(|at| !self.is_done(*at)).collect();
+    fn unfinished(&self, among: Range<usize>) -> String {
+        let order = self.compiled.order.iter().copied();
+        let open: Vec<usize> = order.filter(|at| among.contains(at) && !self.is_done(*at)).collect();
         let mut shown: Vec<String> = open
             .iter()
             .take(5)
@@ -176,20 +236,25 @@ impl Planner<'_> {
     }
 
     /// What never began is told apart from what was stopped.
-    fn close(&mut self, end: &End) {
-        for activity in 0..self.compiled.activities.len() {
-            if !is_final(self.state(activity)) {
+    fn close(&mut self, among: Range<usize>) {
+        for activity in among {
+            if self.is_open(activity) {
                 self.advance(activity, ActivityState::NotStarted, |_| {});
             }
         }
+    }
+
+    fn conclude_with(&mut self, end: &End) {
+        self.close(0..self.compiled.activities.len());
         self.urgent();
         self.plan.effects.clear();
         self.plan.wake_at = None;
         let (reason, message) = (end.reason.to_owned(), end.message.clone());
-        self.plan.notices.push(Notice::Finished { succeeded: end.succeeded, reason, message });
+        let succeeded = end.state == OrchestrationState::Succeeded;
+        self.plan.notices.push(Notice::Finished { succeeded, reason, message });
     }
 
-    fn finish(&self, summary: &mut OrchestrationStatus, end: &End) {
+    fn finish(&self, summary: &mut OrchestrationStatus) {
         // Never before the last activity, should the clocks of two machines differ.
         let last = (0..self.compiled.activities.len()).fold(summary.start_time.clone(), |last, at| {
             latest(last.as_ref(), self.entry(at).completion_time.as_ref())
@@ -199,37 +264,42 @@ impl Planner<'_> {
             summary.duration = Some(duration(start.0, completion.0));
         }
         summary.completion_time = completion;
-        summary.output.clone_from(&end.output);
     }
 
     fn display_state(&self, end: Option<&End>) -> OrchestrationState {
+        let running = || self.count(0..self.compiled.activities.len(), ActivityState::Running);
         match end {
-            Some(End { succeeded: true, .. }) => OrchestrationState::Succeeded,
-            Some(End { succeeded: false, .. }) => OrchestrationState::Failed,
+            Some(end) => end.state,
+            None if self.is_suspended() && running() == 0 => OrchestrationState::Suspended,
             None if self.has_started() => OrchestrationState::Running,
             None => OrchestrationState::Pending,
         }
     }
 
     fn has_started(&self) -> bool {
-        (0..self.compiled.activities.len()).any(|activity| has_started(self.state(activity)))
+        (0..self.compiled.activities.len()).any(|activity| has_started(self.entry(activity)))
     }
 
-    fn statements(&self, end: Option<&End>, progress: &str) -> Vec<Statement> {
+    fn statements(&self, end: Option<&End>, state: OrchestrationState, progress: &str) -> Vec<Statement> {
         let accepted = self.stored.conditions.iter().find(|condition| condition.type_ == "Accepted");
         let (reason, message) =
             accepted.map_or(("Accepted", ""), |c| (c.reason.as_str(), c.message.as_str()));
         let mut statements = vec![Statement::new("Accepted", Some(true), reason, message)];
         let Some(end) = end else {
-            statements.push(Statement::new("Reconciling", Some(true), "Progressing", progress));
-            statements.push(Statement::new("Succeeded", None, "Progressing", progress));
+            let (reason, message) = match state {
+                OrchestrationState::Suspended => ("Suspended", format!("suspended; {progress}")),
+                _ => ("Progressing", progress.to_owned()),
+            };
+            statements.push(Statement::new("Reconciling", Some(true), reason, message.clone()));
+            statements.push(Statement::new("Succeeded", None, reason, message));
             statements.push(Statement::new("Finished", Some(false), "NotFinished", "the orchestration runs"));
             return statements;
         };
-        if !end.succeeded {
+        let succeeded = end.state == OrchestrationState::Succeeded;
+        if !succeeded {
             statements.push(Statement::new("Stalled", Some(true), end.reason, end.message.clone()));
         }
-        statements.push(Statement::new("Succeeded", Some(end.succeeded), end.reason, end.message.clone()));
+        statements.push(Statement::new("Succeeded", Some(succeeded), end.reason, end.message.clone()));
         statements.push(Statement::new("Finished", Some(true), end.reason, end.message.clone()));
         statements
     }
@@ -237,16 +307,17 @@ impl Planner<'_> {
     /// The first start is to be seen at once. What else is urgent was found on the way: outputs that are waited for
     /// in `start`, the intent to stop in `begin_to_end`.
     fn hurry(&mut self) {
-        if self.has_started() && !self.before.iter().any(|entry| has_started(entry.state)) {
+        if self.has_started() && !self.before.iter().any(|entry| has_started(entry)) {
             self.plan.notices.insert(0, Notice::Started);
             self.urgent();
         }
     }
 }
 
-/// What is skipped never starts.
-fn has_started(state: ActivityState) -> bool {
-    !matches!(state, ActivityState::Pending | ActivityState::Skipped)
+/// What is skipped or taken over never starts.
+fn has_started(entry: &ActivityStatus) -> bool {
+    !matches!(entry.state, ActivityState::Pending | ActivityState::Skipped | ActivityState::NotStarted)
+        && entry.taken_from.is_none()
 }
 
 fn progress(succeeded: usize, skipped: usize, total: usize) -> String {
@@ -260,8 +331,7 @@ fn progress(succeeded: usize, skipped: usize, total: usize) -> String {
 
 /// How an orchestration ends.
 struct End {
-    succeeded: bool,
+    state: OrchestrationState,
     reason: &'static str,
     message: String,
-    output: Option<Object>,
 }

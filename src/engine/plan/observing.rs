@@ -11,6 +11,7 @@ use super::super::observe::{Attempt, FailureReason, Outcome, Verdict};
 use super::super::schema;
 use super::super::state::is_final;
 use super::super::value::{bytes, cut_stored, printable, stored_bytes};
+use super::retrying::{Failure, is_given_up};
 use super::{MAX_ACTIVITY_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Planner, UNEXPLAINED, UNSEEN};
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, ActivityStatus};
@@ -24,8 +25,8 @@ impl Planner<'_> {
             if is_final(self.state(activity)) {
                 continue;
             }
-            match self.observed.attempt(activity).clone() {
-                Attempt::Absent => {}
+            match self.seen(activity).clone() {
+                Attempt::Absent => self.absent(activity),
                 Attempt::Refused { since, retry_at: _, reason, message } => {
                     self.refused(activity, since, reason, message);
                 }
@@ -33,15 +34,7 @@ impl Planner<'_> {
                     self.wake(at.max(self.now).saturating_add(UNSEEN).unwrap_or(Timestamp::MAX));
                     self.running(activity, at, None, None, None);
                 }
-                Attempt::Waiting { since, reason, message } => {
-                    // Once its Job is gone nothing tells of the end of a pod.
-                    if reason.as_deref().is_none_or(|reason| reason == FailureReason::JobVanished.as_str()) {
-                        let explained = since.saturating_add(UNEXPLAINED).unwrap_or(Timestamp::MAX);
-                        let again = self.now.saturating_add(UNSEEN).unwrap_or(Timestamp::MAX);
-                        self.wake(if explained > self.now { explained } else { again });
-                    }
-                    self.running(activity, since, None, reason, message);
-                }
+                Attempt::Waiting { since, reason, message } => self.waiting(activity, since, reason, message),
                 Attempt::Running { start_time } => {
                     self.running(activity, start_time, Some(start_time), None, None);
                 }
@@ -54,14 +47,40 @@ impl Planner<'_> {
 
     fn refused(&mut self, activity: usize, since: Timestamp, reason: String, message: String) {
         let limit = self.message_limit();
-        self.advance(activity, ActivityState::Pending, |entry| {
+        let is_retry = self.state(activity) == ActivityState::Retrying;
+        let state = if is_retry { ActivityState::Retrying } else { ActivityState::Pending };
+        self.advance(activity, state, |entry| {
             entry.ready_time.get_or_insert_with(|| stamp(since));
             entry.reason = Some(cut_stored(reason, 128));
             entry.message = Some(cut_stored(message, limit));
         });
     }
 
-    fn running(
+    fn waiting(
+        &mut self,
+        activity: usize,
+        since: Timestamp,
+        reason: Option<String>,
+        message: Option<String>,
+    ) {
+        // Once its Job is gone nothing tells of the end of a pod, and nothing is left to be stopped.
+        let has_job = reason.as_deref() != Some(FailureReason::JobVanished.as_str());
+        if reason.is_none() || !has_job {
+            let explained = since.saturating_add(UNEXPLAINED).unwrap_or(Timestamp::MAX);
+            let again = self.now.saturating_add(UNSEEN).unwrap_or(Timestamp::MAX);
+            self.wake(if explained > self.now { explained } else { again });
+        }
+        let deadline = self.starting_deadline(activity, since);
+        if has_job && self.entry(activity).start_time.is_none() && !self.is_stopping(activity) {
+            if self.now >= deadline {
+                return self.give_up(activity, since, reason.as_deref(), message.as_deref());
+            }
+            self.wake(deadline);
+        }
+        self.running(activity, since, None, reason, message);
+    }
+
+    pub(super) fn running(
         &mut self,
         activity: usize,
         ready: Timestamp,
@@ -70,8 +89,10 @@ impl Planner<'_> {
         message: Option<String>,
     ) {
         let limit = self.message_limit();
+        let attempt = self.attempt(activity);
         self.advance(activity, ActivityState::Running, |entry| {
-            entry.attempt = entry.attempt.max(1);
+            entry.attempt = attempt;
+            entry.next_attempt_time = None;
             entry.ready_time.get_or_insert_with(|| stamp(ready));
             if let Some(start) = start {
                 entry.start_time.get_or_insert_with(|| stamp(start));
@@ -86,13 +107,21 @@ impl Planner<'_> {
         if self.state(activity) != ActivityState::Running {
             self.running(activity, self.now, None, None, None);
         }
+        if is_given_up(self.stored_entry(activity)) {
+            self.wake(self.now.saturating_add(UNSEEN).unwrap_or(Timestamp::MAX));
+        }
     }
 
     /// A stop that is ours ends the activity. One that is not (a queueing system holds Jobs back by suspending them)
     /// is waited for.
     fn stopped(&mut self, activity: usize) {
-        if self.stored.stop_time.is_some() {
-            self.cancel(activity);
+        if self.is_stopping(activity) {
+            if self.state(activity) != ActivityState::Running {
+                self.running(activity, self.now, None, None, None);
+            }
+            self.cancel(activity, false);
+        } else if is_given_up(self.stored_entry(activity)) {
+            self.fail_given_up(activity);
         } else {
             let why = "the Job is suspended, and not by the orchestrator".to_owned();
             self.running(activity, self.now, None, Some("Suspended".to_owned()), Some(why));
@@ -101,8 +130,10 @@ impl Planner<'_> {
 
     fn ended(&mut self, activity: usize, outcome: Outcome, output_bytes: &mut Option<usize>) {
         let completion = outcome.completion_time.or(outcome.start_time).unwrap_or(self.now);
+        let attempt = self.attempt(activity);
         let times = |entry: &mut ActivityStatus| {
-            entry.attempt = entry.attempt.max(1);
+            entry.attempt = attempt;
+            entry.next_attempt_time = None;
             if let Some(start) = outcome.start_time {
                 entry.start_time = Some(stamp(start));
             }
@@ -110,8 +141,16 @@ impl Planner<'_> {
             entry.completion_time = Some(stamp(completion));
         };
         match outcome.verdict {
+            // A Job that ends its pod by its own deadline leaves nothing that tells of the start; it was recorded.
+            Verdict::Failed { reason: FailureReason::StartingDeadlineExceeded, .. }
+                if self.stored_entry(activity).start_time.is_some() =>
+            {
+                let reason = FailureReason::TimedOut;
+                let message = "it did not end in time, and its pod is gone".to_owned();
+                self.fail_attempt(activity, Failure { reason, message, ended: completion }, times);
+            }
             Verdict::Failed { reason, message } => {
-                self.fail_with(activity, reason, message, times);
+                self.fail_attempt(activity, Failure { reason, message, ended: completion }, times);
             }
             Verdict::Complete(outputs) => {
                 let total = output_bytes.get_or_insert_with(|| self.recorded_output_bytes());
@@ -172,12 +211,17 @@ impl Planner<'_> {
         let failures: Vec<Notice> = self
             .changed
             .iter()
-            .filter(|(_, entry)| entry.state == ActivityState::Failed)
-            .map(|(activity, entry)| Notice::ActivityFailed {
-                activity: *activity,
-                attempt: entry.attempt,
-                reason: entry.reason.clone().unwrap_or_default(),
-                message: entry.message.clone().unwrap_or_default(),
+            .filter_map(|(activity, entry)| {
+                let (activity, attempt) = (*activity, entry.attempt);
+                let reason = entry.reason.clone().unwrap_or_default();
+                let message = entry.message.clone().unwrap_or_default();
+                if entry.state == ActivityState::Failed {
+                    Some(Notice::ActivityFailed { activity, attempt, reason, message })
+                } else if self.has_failed_anew(activity, entry) {
+                    Some(Notice::Retrying { activity, attempt, reason, message })
+                } else {
+                    None
+                }
             })
             .collect();
         self.plan.notices.extend(failures);

@@ -34,8 +34,10 @@ impl Planner<'_> {
         activity: usize,
         compiled: &'c CompiledActivity,
     ) -> Result<Prepared<'c>, (FailureReason, String)> {
+        // A condition is asked once: what has been tried is not skipped any more.
         if let Some(when) = &compiled.when
-            && !self.holds(compiled, when)?
+            && self.state(activity) != ActivityState::Retrying
+            && !self.holds(activity, compiled, when)?
         {
             return Ok(Prepared::Skip(when.source()));
         }
@@ -69,13 +71,21 @@ impl Planner<'_> {
         Ok(Prepared::Inputs(inputs))
     }
 
-    fn holds(&self, compiled: &CompiledActivity, when: &Expression) -> Result<bool, (FailureReason, String)> {
-        let scope = compiled.reads.iter().fold(Scope::new(self.input()), |scope, read| {
+    fn holds(
+        &self,
+        activity: usize,
+        compiled: &CompiledActivity,
+        when: &Expression,
+    ) -> Result<bool, (FailureReason, String)> {
+        let mut scope = compiled.reads.iter().fold(Scope::new(self.input()), |scope, read| {
             let entry = self.stored_entry(*read);
             // Also of what was skipped: `has(activities.a.outputs.x)` is false then, and no error.
             let outputs = entry.outputs.as_ref().unwrap_or(nothing());
             scope.with_activity(self.id(*read), name(entry.state), Some(outputs))
         });
+        if self.compiled.is_finally(activity) {
+            scope = scope.with_run_state(self.run_state());
+        }
         when.evaluate(&scope)
             .map_err(|why| (FailureReason::ExpressionError, printable(&format!("when: {why}"))))
     }
@@ -83,6 +93,9 @@ impl Planner<'_> {
     /// The values of some bindings, from what is stored; what is absent is left out.
     pub(super) fn resolve(&self, bindings: &[Binding]) -> Object {
         let values = bindings.iter().filter_map(|binding| {
+            if binding.root == Root::RunState {
+                return Some((binding.target.clone(), Value::from(self.run_state())));
+            }
             let found = self.find(binding)?;
             Some((binding.target.clone(), found.to_value()))
         });
@@ -92,6 +105,7 @@ impl Planner<'_> {
     /// Where a binding leads. The outputs of what was skipped are absent, also as a whole.
     fn find(&self, binding: &Binding) -> Option<Found<'_>> {
         match binding.root {
+            Root::RunState => None,
             Root::Input => path::read(self.input(), &binding.path),
             // The entry, not the stored one: the output of an orchestration is written with the last results.
             Root::Activity(activity) => match (&self.entry(activity).outputs, self.state(activity)) {
@@ -106,15 +120,19 @@ impl Planner<'_> {
 
     /// Which source led to nothing, and what there is instead.
     fn explain_missing(&self, activity: usize, compiled: &CompiledActivity, required: &str) -> String {
-        let at = format!("spec.activities[{activity}].inputs");
+        let at = format!("{}.inputs", self.compiled.place(activity));
         let whose = format!("the required input \"{required}\" of ActivityDefinition \"{}\"", compiled.type_);
         let bound = compiled.inputs.iter().enumerate().find(|(_, binding)| binding.target == required);
         let Some((item, binding)) = bound else { return format!("{at}: nothing feeds {whose}") };
         let path = path::display(&binding.path);
         let (what, has) = match binding.root {
+            Root::RunState => ("there is no run.state".to_owned(), None),
             Root::Input => (format!("the input has no \"{path}\""), Some(self.input())),
             Root::Activity(read) if self.state(read) == ActivityState::Skipped => {
                 (format!("activity \"{}\" was skipped and has no outputs", self.id(read)), None)
+            }
+            Root::Activity(read) if !self.is_done(read) => {
+                (format!("activity \"{}\" has not succeeded and has no outputs", self.id(read)), None)
             }
             Root::Activity(read) => (
                 format!("activity \"{}\" produced no output \"{path}\"", self.id(read)),

@@ -11,12 +11,16 @@ use super::pod;
 use crate::api::activity_definition::JobTemplate;
 use crate::api::common::Object;
 use crate::api::labels;
+use crate::api::orchestration_definition::DEFAULT_STARTING_DEADLINE_SECONDS;
 use crate::engine::names;
 
 /// The uid that a trial Job carries: of no Orchestration, so that no real Job can have its name.
 const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 /// The activity of a trial Job.
 const TRIAL_ACTIVITY: &str = "dry-run";
+
+/// What the end of a pod may take beyond its time-out before its Job ends it.
+const BACKSTOP_SECONDS: i64 = 120;
 
 /// What the Job of one attempt is made from.
 #[derive(Clone, Debug)]
@@ -41,6 +45,10 @@ pub struct JobRequest<'a> {
     pub attempt: u32,
     /// When the Orchestration must have ended.
     pub deadline: Timestamp,
+    /// Seconds that the attempt may take from the start of its pod; nothing if only the deadline counts.
+    pub timeout_seconds: Option<i64>,
+    /// Seconds that the attempt may take to start.
+    pub starting_deadline_seconds: i64,
     /// The inputs of the activity.
     pub inputs: &'a Object,
     /// The pod and the meaning of its exit codes.
@@ -82,6 +90,8 @@ pub fn dry_run(template: &JobTemplate, namespace: &str, name: &str) -> Value {
         discriminator: None,
         attempt: 1,
         deadline: Timestamp::UNIX_EPOCH,
+        timeout_seconds: None,
+        starting_deadline_seconds: DEFAULT_STARTING_DEADLINE_SECONDS,
         inputs: &Object::new(),
         template,
     });
@@ -107,6 +117,20 @@ fn number_as_written(job: &mut Value, template: &JobTemplate) {
 }
 
 fn unowned(request: &JobRequest<'_>) -> Value {
+    let mut job = without_time(request);
+    if let (Some(timeout), Some(spec)) =
+        (request.timeout_seconds, job.get_mut("spec").and_then(Value::as_object_mut))
+    {
+        // A backstop only: it counts from the creation and would delete the pod. The pod's own deadline comes first,
+        // where a kubelet is alive.
+        let whole =
+            request.starting_deadline_seconds.saturating_add(timeout).saturating_add(BACKSTOP_SECONDS);
+        spec.insert("activeDeadlineSeconds".to_owned(), whole.into());
+    }
+    job
+}
+
+fn without_time(request: &JobRequest<'_>) -> Value {
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",

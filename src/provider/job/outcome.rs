@@ -189,10 +189,10 @@ fn failed(
             (FailureReason::TimedOut, format!("it did not end in time: {}", words(&end.said)))
         }
         Failure::Deadline => {
-            let obstacle =
-                pod.and_then(PodFacts::waits_for).map(|said| format!("; at last: {}", words(said)));
+            let waits_for = pod.and_then(PodFacts::waits_for);
+            let obstacle = waits_for.map(|said| format!("; at last: {}", words(said)));
             (
-                FailureReason::StartingDeadlineExceeded,
+                FailureReason::of_wait(waits_for.map(|said| said.reason.as_str())),
                 format!("it did not start in time{}", obstacle.unwrap_or_default()),
             )
         }
@@ -226,13 +226,15 @@ fn with_code(
         (None, _) => "its pod is gone, and what it said with it".to_owned(),
         (Some(_), ended) => ended.map(|ended| text::one_line(&ended.message)).unwrap_or_default(),
     };
-    let message = exit_code(code, expectation.fatal.contains(&code), ended) + &place;
+    let is_fatal = expectation.fatal.contains(&code);
+    let reason = if is_fatal { FailureReason::FatalExitCode } else { FailureReason::ExitCode };
+    let message = exit_code(code, is_fatal, ended) + &place;
     let message = text::head(&message, MAX_MESSAGE - MAX_WORDS);
     if said.is_empty() {
-        return (FailureReason::ExitCode, message);
+        return (reason, message);
     }
     let room = MAX_MESSAGE - message.len() - 2;
-    (FailureReason::ExitCode, format!("{message}: {}", text::tail(&said, room)))
+    (reason, format!("{message}: {}", text::tail(&said, room)))
 }
 
 /// The pod failed, and no container has an exit code.

@@ -36,6 +36,11 @@ pub(super) fn template(request: &JobRequest<'_>, labels: &Object, annotations: &
 fn complete(spec: &mut Object, request: &JobRequest<'_>) {
     let windows = spec.get("os").and_then(|os| os.get("name")).and_then(Value::as_str) == Some("windows");
     default(spec, "restartPolicy", json!("Never"));
+    if let Some(timeout) = request.timeout_seconds {
+        // The shorter one counts: the template may know better, not longer.
+        let own = spec.get("activeDeadlineSeconds").and_then(Value::as_i64);
+        spec.insert("activeDeadlineSeconds".to_owned(), own.map_or(timeout, |own| own.min(timeout)).into());
+    }
     default(spec, "automountServiceAccountToken", json!(false));
     // Windows pods may not have any of these fields.
     if !windows && let Some(context) = object(spec, "securityContext") {

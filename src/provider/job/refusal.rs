@@ -30,7 +30,7 @@ pub fn classify(status: &Status) -> Refusal {
         400..=499 if denied => Refusal::ForEver(FailureReason::AdmissionDenied),
         400 | 413 | 422 => Refusal::ForEver(FailureReason::InvalidJobTemplate),
         401 | 403 => Refusal::ForNow("Forbidden"),
-        _ => Refusal::ForNow("ApiServerError"),
+        _ => Refusal::ForNow(super::API_SERVER_ERROR),
     }
 }
 

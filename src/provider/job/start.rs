@@ -10,7 +10,7 @@ use kube::discovery::ApiResource;
 use serde_json::Value;
 
 use super::refusal::{self, Refusal};
-use super::{JobProvider, is_owned, name_conflict};
+use super::{API_SERVER_ERROR, JobProvider, is_owned, name_conflict};
 use crate::api::labels;
 use crate::client::{answer, bounded, words};
 use crate::engine::observe::FailureReason;
@@ -20,12 +20,14 @@ use crate::engine::observe::FailureReason;
 pub enum Start {
     /// The Job exists and is ours.
     Accepted,
-    /// It does not exist, and may later.
+    /// It is not known to exist, and may later.
     Refused {
         /// One word.
         reason: &'static str,
         /// The server's words.
         message: String,
+        /// Nobody knows whether it exists all the same.
+        in_doubt: bool,
     },
     /// It will never exist.
     Failed {
@@ -50,10 +52,10 @@ impl JobProvider {
                 Refusal::ForNow(reason) if status.code >= 500 => {
                     self.doubtful(namespace, uid, job, reason, message).await
                 }
-                Refusal::ForNow(reason) => Start::Refused { reason, message },
+                Refusal::ForNow(reason) => Start::Refused { reason, message, in_doubt: false },
                 Refusal::ForEver(reason) => Start::Failed { reason, message },
             },
-            None => self.doubtful(namespace, uid, job, "ApiServerError", message).await,
+            None => self.doubtful(namespace, uid, job, API_SERVER_ERROR, message).await,
         }
     }
 
@@ -69,7 +71,7 @@ impl JobProvider {
     ) -> Start {
         match bounded(self.job_api(namespace).get_opt(job)).await {
             Ok(Some(existing)) if is_owned(&existing, uid) => Start::Accepted,
-            _ => Start::Refused { reason, message },
+            looked => Start::Refused { reason, message, in_doubt: looked.is_err() },
         }
     }
 
@@ -78,10 +80,12 @@ impl JobProvider {
         match bounded(self.job_api(namespace).get_opt(job)).await {
             Ok(Some(existing)) if is_owned(&existing, uid) => Start::Accepted,
             Ok(Some(_)) => Start::Failed { reason: FailureReason::NameConflict, message: name_conflict(job) },
-            Ok(None) => {
-                Start::Refused { reason: "ApiServerError", message: format!("the Job {job} comes and goes") }
-            }
-            Err(error) => Start::Refused { reason: "ApiServerError", message: words(&error) },
+            Ok(None) => Start::Refused {
+                reason: API_SERVER_ERROR,
+                message: format!("the Job {job} comes and goes"),
+                in_doubt: false,
+            },
+            Err(error) => Start::Refused { reason: API_SERVER_ERROR, message: words(&error), in_doubt: true },
         }
     }
 

@@ -21,6 +21,8 @@ const OPEN: &[&str] = &[
     "Orchestration.status.output",
     "OrchestrationDefinition.spec.activities[].dependsOn",
     "OrchestrationDefinition.spec.activities[].inputs[]",
+    "OrchestrationDefinition.spec.finally[].dependsOn",
+    "OrchestrationDefinition.spec.finally[].inputs[]",
     "OrchestrationDefinition.spec.schema",
 ];
 

@@ -35,7 +35,7 @@ fn documents() -> [Value; 5] {
     [
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "stringData": {"token": CANARY}}),
         json!({"apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "login"},
-            "spec": {"job": {"template": {"spec": {"containers": [main]}}}}}),
+            "spec": {"retry": {"maxRetries": 0}, "job": {"template": {"spec": {"containers": [main]}}}}}),
         json!({"apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationDefinition", "metadata": {"name": "flow"},
             "spec": {"activities": [{"id": "login", "type": "login", "inputs": ["code"]}],
                 "output": [{"source": "login.length"}]}}),

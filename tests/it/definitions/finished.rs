@@ -47,7 +47,9 @@ async fn a_spec_is_immutable_but_for_its_deadline() {
         let told = patched(&namespace, "", json!({"spec": change})).await;
         assert_eq!(
             told,
-            invalid("spec: Invalid value: spec is immutable (except activeDeadlineSeconds)"),
+            invalid(
+                "spec: Invalid value: spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished)"
+            ),
             "{change}"
         );
     }
@@ -61,7 +63,12 @@ async fn a_spec_is_immutable_but_for_its_deadline() {
     let bare = namespace.api::<Orchestration>();
     let added = Patch::Merge(json!({"spec": {"correlationId": "late"}}));
     let told = bare.patch("bare", &PatchParams::default(), &added).await.unwrap_err().to_string();
-    assert!(told.contains("spec is immutable (except activeDeadlineSeconds)"), "{told}");
+    assert!(
+        told.contains(
+            "spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished)"
+        ),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -120,6 +120,11 @@ fn explain_documents_every_field() {
             "activeDeadlineSeconds <integer>",
             "correlationId <string>",
             "input <Object>",
+            "resumeFrom <string>",
+            "shutdown <string>",
+            "enum: Stop, Terminate",
+            "suspend <boolean>",
+            "ttlSecondsAfterFinished <integer>",
             "type <string> -required-",
         ]
     );

@@ -6,7 +6,7 @@ use kube::api::EvictParams;
 use orchestrator::api::orchestration::ActivityState;
 use serde_json::{Value, json};
 
-use super::{assert_failed, condition, independent};
+use super::{all_retrying, assert_failed, assert_taken_away, condition, independent};
 use crate::support::kubelet::{Act, Work, container_status, now, terminated};
 use crate::support::scene::Scene;
 
@@ -97,12 +97,13 @@ async fn every_end_of_a_pod_has_its_reason_and_its_message() {
     );
     check("sidecar", "ExitCode", "exit code 3 (Error) in container sidecar: lost the lock");
     check("prepare", "ExitCode", "exit code 4 (Error) in init container fetch: no disk");
-    check(
+    let taken_away = |id, reason, message| assert_taken_away(&status, id, reason, message);
+    taken_away(
         "pressure",
         "Disrupted",
         "the pod was disrupted: TerminationByKubelet: The node was low on resource: memory.",
     );
-    check(
+    taken_away(
         "refused",
         "Disrupted",
         "the pod failed before it ran: OutOfcpu: Node didn't have enough resource: cpu",
@@ -148,8 +149,10 @@ async fn a_pod_that_was_taken_away_is_told_from_one_that_failed() {
     scene.act("unstarted", &Act::Status(json!({"phase": "Failed"}))).await;
     scene.remove_pod("unstarted").await;
 
+    all_retrying(&scene, &ids).await;
+    scene.let_the_deadline_pass().await;
     let status = scene.finished().await;
-    let check = |id, reason, message| assert_failed(&status, id, reason, message);
+    let check = |id, reason, message| assert_taken_away(&status, id, reason, message);
     check("evicted", "Disrupted", "the pod was disrupted: EvictionByEvictionAPI: Eviction API: evicting");
     let drained = &status.activities["drained"];
     assert_eq!(drained.reason.as_deref(), Some("Disrupted"));
@@ -181,8 +184,11 @@ async fn a_success_whose_pod_is_gone_counts_unless_somebody_reads_its_outputs() 
         scene.act(id, &Act::outputs(&json!({"url": "u"}))).await;
         scene.remove_pod(id).await;
     }
+    all_retrying(&scene, &["read"]).await;
+    scene.activity("unread", |entry| entry.state == ActivityState::Succeeded).await;
+    scene.let_the_deadline_pass().await;
     let status = scene.finished().await;
-    assert_failed(
+    assert_taken_away(
         &status,
         "read",
         "OutputLost",
@@ -190,13 +196,8 @@ async fn a_success_whose_pod_is_gone_counts_unless_somebody_reads_its_outputs() 
     );
     let unread = &status.activities["unread"];
     assert_eq!((unread.state, &unread.reason), (ActivityState::Succeeded, &None));
-    assert_eq!(
-        condition(&status, "Succeeded"),
-        (
-            "False",
-            "ActivityFailed",
-            "activity \"read\" failed: OutputLost: it succeeded, but its pod is gone, and its outputs with it"
-        )
-    );
+    let (succeeded, reason, message) = condition(&status, "Succeeded");
+    assert_eq!((succeeded, reason), ("False", "DeadlineExceeded"));
+    assert!(message.contains("\"read\" was Retrying: it succeeded, but its pod is gone"), "{message}");
     scene.end().await;
 }

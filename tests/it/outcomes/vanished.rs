@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use orchestrator::api::orchestration::ActivityState;
 use serde_json::json;
 
-use super::assert_failed;
+use super::{all_retrying, assert_failed, assert_taken_away};
 use crate::support::kubelet::{Act, Work};
 use crate::support::scene::{Scene, gone};
 
@@ -34,12 +34,13 @@ async fn a_deleted_job_has_vanished_only_once_its_pod_is_gone() {
     // A kubelet ends the one in its grace period, and the other ends by itself.
     scene.act("graceful", &Act::Fail(143, "Error", String::new())).await;
     scene.remove_pod("graceful").await;
-    scene.activity("graceful", |entry| entry.state == ActivityState::Failed).await;
     scene.act("orphaned", &Act::Succeed(String::new())).await;
+    all_retrying(&scene, &["graceful", "orphaned"]).await;
+    scene.let_the_deadline_pass().await;
     let status = scene.finished().await;
     for (id, name) in ["graceful", "orphaned"].into_iter().zip(&names) {
         let message = format!("the Job {name} is gone, and no pod of it is alive");
-        assert_failed(&status, id, "JobVanished", &message);
+        assert_taken_away(&status, id, "JobVanished", &message);
     }
     assert_eq!(scene.creations(), 2);
     scene.end().await;

@@ -13,6 +13,7 @@ use crate::engine::definition::{Compiled, TypeState, compile};
 use crate::engine::effect::Effect;
 use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
 use crate::engine::plan::{Plan, Situation, plan};
+use crate::engine::retry;
 use jiff::{SignedDuration, Timestamp};
 
 /// A definition from words: `c<a+b` depends on a and b, `d<c.url+c.id` and `d<!x` read c and the input besides. The
@@ -38,7 +39,8 @@ pub fn dag(words: &str) -> Value {
 /// A definition with activity types by name; those that are not given take and produce anything.
 pub fn typed(definition: &Value, types: Value) -> Compiled {
     let types: BTreeMap<String, ActivityDefinitionSpec> = serde_json::from_value(types).unwrap();
-    let plain: ActivityDefinitionSpec = serde_json::from_value(json!({})).unwrap();
+    // Most tests are about what comes after the last attempt.
+    let plain: ActivityDefinitionSpec = serde_json::from_value(json!({"retry": {"maxRetries": 0}})).unwrap();
     let state_of = |type_: &str| TypeState::Ready(types.get(type_).unwrap_or(&plain));
     compile(&serde_json::from_value(definition.clone()).unwrap(), state_of).unwrap()
 }
@@ -110,8 +112,19 @@ impl Fixture {
     }
 
     pub fn see(&mut self, id: &str, attempt: Attempt) -> &mut Self {
-        self.observed.attempts.insert(self.compiled.index[id], attempt);
+        self.see_at(self.compiled.index[id], attempt);
         self
+    }
+
+    /// The attempt that the activity of an index is at.
+    pub fn see_at(&mut self, activity: usize, attempt: Attempt) {
+        let entry = self
+            .orchestration
+            .status
+            .as_ref()
+            .and_then(|status| status.activities.get(&self.compiled.activities[activity].id));
+        let number = entry.map_or(1, retry::attempt);
+        self.observed.insert(activity, number, attempt);
     }
 
     /// What is planned now. Nothing is recorded.
@@ -185,7 +198,7 @@ impl Fixture {
                     Effect::Stop { .. } => None,
                 }));
                 for activity in &started {
-                    self.observed.attempts.insert(*activity, Attempt::Requested { at: self.now });
+                    self.see_at(*activity, Attempt::Requested { at: self.now });
                 }
             }
             self.record(second);
@@ -198,7 +211,7 @@ impl Fixture {
                 } else {
                     complete(json!({"x": id}))
                 };
-                self.observed.attempts.insert(*activity, end);
+                self.see_at(*activity, end);
             }
             if ids.is_empty() {
                 break;

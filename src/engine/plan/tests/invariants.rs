@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::simulation::Case;
 use super::world::World;
-use crate::api::orchestration::{ActivityState, Orchestration, OrchestrationStatus};
+use crate::api::orchestration::{ActivityState, Orchestration, OrchestrationStatus, Shutdown};
+use crate::api::orchestration_definition::FailurePolicy;
 use crate::engine::condition::{find, is_true};
 use crate::engine::effect::Effect;
 use crate::engine::observe::Observed;
+use crate::engine::plan::retrying::is_given_up;
 use crate::engine::plan::{Notice, Plan, STOP_GRACE, Situation, Urgency, plan};
+use crate::engine::retry::{self, MAX_DISRUPTIONS};
 use crate::engine::state::{is_done, is_final, is_legal};
 use crate::engine::status::summary;
 
@@ -44,9 +47,17 @@ pub fn check(moment: &Moment<'_>) {
     let is_over = |activity: usize| {
         world.outputs(activity).is_some() || state(&after, activity) == ActivityState::Skipped
     };
+    // Final without success, or behind such a one: never to be started.
+    let mut is_lost = vec![false; compiled.activities.len()];
+    for activity in compiled.order.iter().copied() {
+        let failed = is_final(state(&after, activity)) && !is_done(state(&after, activity));
+        is_lost[activity] = failed || compiled.graph.dependencies(activity).iter().any(|on| is_lost[*on]);
+    }
+    let goes_on = compiled.failure_policy == FailurePolicy::Continue;
+    let is_finally = |activity: usize| activity >= compiled.main;
+    let entry_before = |activity: usize| before.activities.get(id(activity)).cloned().unwrap_or_default();
 
-    let is_failing =
-        (0..compiled.activities.len()).any(|other| state(&after, other) == ActivityState::Failed);
+    let is_failing = (0..compiled.main).any(|other| state(&after, other) == ActivityState::Failed);
     let mut unfinished: BTreeMap<usize, usize> = BTreeMap::new();
     for activity in world.unfinished() {
         *unfinished.entry(activity).or_default() += 1;
@@ -77,7 +88,8 @@ pub fn check(moment: &Moment<'_>) {
                     );
                 }
                 for read in of_activity {
-                    let stored = before.activities.get(id(*read)).filter(|entry| is_done(entry.state));
+                    let is_there = |state| is_done(state) || (is_finally(activity) && is_final(state));
+                    let stored = before.activities.get(id(*read)).filter(|entry| is_there(entry.state));
                     assert!(
                         stored.is_some(),
                         "3: {} starts before the outputs of {} are stored",
@@ -87,15 +99,15 @@ pub fn check(moment: &Moment<'_>) {
                 }
                 assert_eq!(
                     *inputs,
-                    case.expected_inputs(activity, world),
+                    case.expected_inputs(activity, before),
                     "3: {} gets something else",
                     id(activity)
                 );
-                if case.is_tiered {
+                if case.is_tiered && !is_finally(activity) {
                     let earlier = compiled.tiers[..compiled.activities[activity].tier].iter().flatten();
                     for other in earlier {
                         assert!(
-                            is_over(*other),
+                            is_over(*other) || (goes_on && is_lost[*other]),
                             "3: {} starts before {} of an earlier tier",
                             id(activity),
                             id(*other)
@@ -103,21 +115,50 @@ pub fn check(moment: &Moment<'_>) {
                     }
                 }
                 assert!(
-                    !case.is_skipped(activity, world) && !case.fails_unstarted(activity, world),
+                    !case.is_skipped(activity, world, before)
+                        && !case.fails_unstarted(activity, world, before),
                     "data: {} is started and should not be",
                     id(activity)
                 );
-                assert_eq!(*attempt, 1, "4: {} has one attempt", id(activity));
-                assert!(
-                    before.stop_time.is_none() && now < deadline,
-                    "11: {} starts although all has to end",
-                    id(activity)
-                );
-                assert!(!is_failing, "drain: {} starts after a failure", id(activity));
+                let entry = entry_before(activity);
+                assert_eq!(*attempt, retry::attempt(&entry), "4: the attempt of {}", id(activity));
+                // Put forward if the clock was put back.
+                let entries = [Some(&entry), after.activities.get(id(activity))];
+                let times =
+                    entries.into_iter().flatten().filter_map(|entry| entry.next_attempt_time.as_ref());
+                let next = times.map(|next| next.0).min().unwrap_or(now);
+                assert!(next <= now, "4: {} is tried again too soon", id(activity));
+                assert!(!orchestration.spec.suspend, "suspend: {} starts", id(activity));
+                if is_finally(activity) {
+                    let began = before.finally_time.as_ref().expect("finally: it is not ready").0;
+                    let ends = began + SignedDuration::from_secs(compiled.finally_deadline_seconds);
+                    assert!(
+                        before.finally_stop_time.is_none()
+                            && now < ends
+                            && orchestration.spec.shutdown != Some(Shutdown::Terminate),
+                        "11: {} starts although finally has to end",
+                        id(activity)
+                    );
+                    let open = (0..compiled.main).find(|other| !is_final(state(before, *other)));
+                    assert_eq!(open, None, "finally: {} starts too soon", id(activity));
+                } else {
+                    assert!(
+                        before.stop_time.is_none()
+                            && now < deadline
+                            && orchestration.spec.shutdown.is_none()
+                            && before.finally_time.is_none(),
+                        "11: {} starts although all has to end",
+                        id(activity)
+                    );
+                    assert!(goes_on || !is_failing, "drain: {} starts after a failure", id(activity));
+                }
             }
             Effect::Stop { activity, attempt } => {
+                let entry = entry_before(*activity);
+                let of_part =
+                    if is_finally(*activity) { &before.finally_stop_time } else { &before.stop_time };
                 assert!(
-                    before.stop_time.is_some(),
+                    of_part.is_some() || is_given_up(&entry),
                     "stop: {} is stopped before the intent is stored",
                     id(*activity)
                 );
@@ -127,26 +168,37 @@ pub fn check(moment: &Moment<'_>) {
                     "stop: {} does not run",
                     id(*activity)
                 );
-                assert_eq!(*attempt, 1, "stop: {} has no such attempt", id(*activity));
+                assert_eq!(*attempt, retry::attempt(&entry), "stop: {} has no such attempt", id(*activity));
             }
         }
     }
     for (activity, count) in &unfinished {
         assert!(*count <= 1, "1: {count} attempts of {} run at once", id(*activity));
     }
-    assert!(unfinished.len() <= compiled.parallelism, "parallelism: {} run at once", unfinished.len());
+    // What did not stop within its grace is not waited for by what is in finally.
+    let overdue = before.stop_time.as_ref().is_some_and(|began| began.0 + STOP_GRACE <= now);
+    assert!(
+        overdue || unfinished.len() <= compiled.parallelism,
+        "parallelism: {} run at once",
+        unfinished.len()
+    );
 
     for (name, old) in &before.activities {
         let new = after.activities.get(name).unwrap_or_else(|| panic!("9: the entry of {name} is gone"));
         assert!(is_legal(old.state, new.state), "9: {name} goes from {:?} to {:?}", old.state, new.state);
         assert!(!is_final(old.state) || old == new, "9: {name} is final and changes from {old:?} to {new:?}");
+        let limit = 1 + compiled.activities[compiled.index[name]].retry.max_retries + MAX_DISRUPTIONS;
         assert!(
-            new.attempt >= old.attempt && new.attempt <= 1,
+            new.attempt >= old.attempt && new.attempt <= limit && new.disruptions >= old.disruptions,
             "4: the attempt of {name} becomes {}",
             new.attempt
         );
+        assert!(new.disruptions <= MAX_DISRUPTIONS && new.attempt <= old.attempt + 1, "4: {name}: {new:?}");
         assert!(old.outputs.is_none() || old.outputs == new.outputs, "7: a stored output of {name} changes");
-        assert!(new.ready_time.is_some() || old.ready_time.is_none(), "9: the ready time of {name} is gone");
+        let is_anew = orchestration.spec.suspend
+            || matches!(new.state, ActivityState::Retrying | ActivityState::Cancelled);
+        let has_ready = new.ready_time.is_some() || old.ready_time.is_none();
+        assert!(has_ready || is_anew, "9: the ready time of {name} is gone");
     }
     for (index, activity) in compiled.activities.iter().enumerate() {
         let Some(entry) = after.activities.get(&activity.id) else {
@@ -164,8 +216,10 @@ pub fn check(moment: &Moment<'_>) {
                 assert_eq!(entry.outputs.as_ref(), really, "7: {name} has made something else");
             }
             ActivityState::Failed if is_final(state(before, index)) => {}
+            // Too late: decided here, and not by the attempt.
+            ActivityState::Failed if entry.reason.as_deref() == Some("StartingDeadlineExceeded") => {}
             ActivityState::Failed if !world.has_started(index) && !world.has_failed(index) => {
-                assert!(case.fails_unstarted(index, world), "8: {name} need not fail: {entry:?}");
+                assert!(case.fails_unstarted(index, world, before), "8: {name} need not fail: {entry:?}");
                 assert_eq!(entry.attempt, 0, "8: {name} was not started");
             }
             ActivityState::Failed => {
@@ -173,17 +227,27 @@ pub fn check(moment: &Moment<'_>) {
                 assert!(world.has_failed(index) || refused, "8: {name} did not fail: {entry:?}");
             }
             ActivityState::Skipped => {
-                assert!(case.is_skipped(index, world), "8: {name} was not to be skipped");
+                let skipped = is_final(state(before, index)) || case.is_skipped(index, world, before);
+                assert!(skipped, "8: {name} was not to be skipped");
                 assert!(!world.has_started(index), "8: {name} was started");
             }
-            ActivityState::Cancelled => assert!(before.stop_time.is_some(), "8: nobody cancelled {name}"),
+            ActivityState::Cancelled => {
+                let of_part = if is_finally(index) { &before.finally_stop_time } else { &before.stop_time };
+                // Without a stop it is what waited for another attempt.
+                assert!(of_part.is_some() || entry.attempt > 0, "8: nobody cancelled {name}: {entry:?}");
+            }
             ActivityState::NotStarted => {
-                assert!(has_ended, "8: {name} may still start");
+                let may_start = !has_ended && (is_finally(index) || after.finally_time.is_none());
+                assert!(!may_start, "8: {name} may still start");
                 assert_eq!(entry.attempt, 0, "8: {name} was started");
             }
             ActivityState::Running => {
-                assert!(world.jobs.contains_key(&(index, 1)), "8: nothing of {name} runs");
+                assert!(world.jobs.contains_key(&(index, entry.attempt)), "8: nothing of {name} runs");
                 assert!(!has_ended, "10: it ends while {name} runs");
+            }
+            ActivityState::Retrying => {
+                assert!(!has_ended, "10: it ends while {name} waits for another attempt");
+                assert!(entry.attempt > 0, "4: {name}: {entry:?}");
             }
             ActivityState::Pending => assert!(!has_ended, "10: it ends while {name} is pending"),
             ActivityState::Unknown => panic!("9: the state of {name} is unknown"),
@@ -195,7 +259,14 @@ pub fn check(moment: &Moment<'_>) {
             "9: {name} has a completion time iff it is final"
         );
         assert!(entry.outputs.is_none() || entry.state == ActivityState::Succeeded, "7: {name} has outputs");
-        assert_eq!(entry.tier, u32::try_from(activity.tier).ok(), "9: the tier of {name}");
+        let tier = u32::try_from(activity.tier).ok().filter(|_| !is_finally(index));
+        assert_eq!(entry.tier, tier, "9: the tier of {name}");
+        let waits = entry.state == ActivityState::Retrying;
+        assert_eq!(
+            entry.next_attempt_time.is_some(),
+            waits,
+            "4: {name} has a next attempt iff it waits for one"
+        );
     }
 
     if before.completion_time.is_some() {
@@ -204,15 +275,26 @@ pub fn check(moment: &Moment<'_>) {
         assert_eq!(after, same, "9: a finished status changes");
     }
     assert_eq!(after.observed_generation, orchestration.metadata.generation, "the generation is observed");
-    assert!(before.stop_time.is_none() || before.stop_time == after.stop_time, "9: the stop time changes");
+    for (old, new) in [
+        (&before.stop_time, &after.stop_time),
+        (&before.finally_time, &after.finally_time),
+        (&before.finally_stop_time, &after.finally_stop_time),
+    ] {
+        assert!(old.is_none() || old == new, "9: what was decided changes");
+    }
+    assert!(
+        before.stop_reason.is_none() || before.stop_reason == after.stop_reason,
+        "9: the cause of the end changes"
+    );
     assert!(
         before.start_time == after.start_time && before.revision == after.revision,
         "9: what acceptance wrote changes"
     );
-    let succeeded = compiled.activities.iter().filter(|a| is_done(after.activities[&a.id].state)).count();
+    let main = compiled.activities.iter().take(compiled.main);
+    let succeeded = main.filter(|a| is_done(after.activities[&a.id].state)).count();
     assert_eq!(
         after.progress,
-        Some(format!("{succeeded}/{}", compiled.activities.len())),
+        Some(format!("{succeeded}/{}", compiled.main)),
         "progress counts what is done"
     );
     assert_eq!(is_true(&after.conditions, "Finished"), has_ended, "Finished is said iff it has ended");
@@ -234,9 +316,19 @@ pub fn check(moment: &Moment<'_>) {
             planned.wake_at.unwrap_or_else(|| panic!("liveness: nothing wakes an unfinished orchestration"));
         let acts = !planned.effects.is_empty() || planned.urgency == Urgency::Now;
         assert!(wake > now || acts, "liveness: it wakes at {wake}, again and again, and does nothing");
+        let finally = SignedDuration::from_secs(compiled.finally_deadline_seconds);
+        let end = match (&after.finally_stop_time, &after.finally_time, &after.stop_time) {
+            (Some(began), _, _) => began.0 + STOP_GRACE,
+            (None, Some(began), _) => deadline.max(began.0 + finally),
+            // While suspended what is in finally waits for the deadline.
+            (None, None, Some(began)) if orchestration.spec.suspend => deadline.max(began.0 + STOP_GRACE),
+            (None, None, Some(began)) => began.0 + STOP_GRACE,
+            (None, None, None) => deadline,
+        };
         assert!(
-            wake <= after.stop_time.as_ref().map_or(deadline, |began| began.0 + STOP_GRACE),
-            "liveness: it sleeps past its deadline"
+            wake <= end,
+            "liveness: it sleeps past its deadline, from {now} to {wake} and not {end}: {:?} {after:?}",
+            orchestration.spec
         );
     }
 
@@ -244,9 +336,11 @@ pub fn check(moment: &Moment<'_>) {
     check_repetition(moment, &after);
     let illegal = planned.notices.iter().find(|notice| matches!(notice, Notice::IllegalTransition { .. }));
     assert_eq!(illegal, None, "no transition is illegal");
+    // Where all goes on after a failure, what can never start is found out twice.
+    let limit_of_looks = if goes_on { 3 } else { 1 };
     let edges: usize = (0..compiled.activities.len()).map(|at| compiled.graph.dependencies(at).len()).sum();
     assert!(
-        planned.work <= (3 * compiled.activities.len() + edges) as u64,
+        planned.work <= (3 * compiled.activities.len() + limit_of_looks * edges) as u64,
         "cost: {} for {edges} edges",
         planned.work
     );
@@ -264,7 +358,8 @@ fn check_end(moment: &Moment<'_>, after: &OrchestrationStatus, succeeded: usize)
     if moment.orchestration.status.as_ref().unwrap().completion_time.is_some() {
         return;
     }
-    let total = case.compiled.activities.len();
+    let total = case.compiled.main;
+    let all_done = after.activities.values().all(|entry| is_done(entry.state));
     let condition = find(&after.conditions, "Succeeded").unwrap();
     let count = |state: ActivityState| after.activities.values().filter(|entry| entry.state == state).count();
     match condition.reason.as_str() {
@@ -273,27 +368,36 @@ fn check_end(moment: &Moment<'_>, after: &OrchestrationStatus, succeeded: usize)
             assert!(count(ActivityState::Failed) > 0, "10: ActivityFailed means that one has failed");
         }
         "DeadlineExceeded" => {
-            assert!(world.now >= deadline || after.stop_time.is_some(), "10: the deadline has not passed");
-            assert_eq!(
-                count(ActivityState::Failed),
-                0,
-                "10: the failure of an activity comes before the deadline"
+            assert!(
+                world.now >= deadline
+                    || after.stop_time.is_some()
+                    || after.stop_reason.is_some()
+                    || after.finally_time.is_some(),
+                "10: the deadline has not passed"
             );
+            let main = case.compiled.activities.iter().take(total);
+            let failed = main.filter(|one| after.activities[&one.id].state == ActivityState::Failed).count();
+            assert_eq!(failed, 0, "10: the failure of an activity comes before the deadline");
+        }
+        "Cancelled" => {
+            assert!(moment.orchestration.spec.shutdown.is_some(), "10: nobody has shut it down");
+            assert_eq!(after.state.as_deref(), Some("Cancelled"));
+            let main = case.compiled.activities.iter().take(total);
+            let failed = main.filter(|one| after.activities[&one.id].state == ActivityState::Failed).count();
+            assert_eq!(failed, 0, "10: a failure comes before a shutdown");
         }
         other => panic!("10: the end has the reason {other}"),
     }
-    assert_eq!(
-        condition.status == "True",
-        succeeded == total,
-        "10: Succeeded means that every activity has succeeded"
-    );
-    assert_eq!(is_true(&after.conditions, "Stalled"), succeeded != total, "10: Stalled means that it failed");
-    assert_eq!(after.output, case.expected_output(world).filter(|_| succeeded == total), "10: the output");
+    assert_eq!(condition.status == "True", all_done, "10: Succeeded means that every activity has succeeded");
+    assert!(!all_done || succeeded == total, "10: all is done");
+    assert_eq!(is_true(&after.conditions, "Stalled"), !all_done, "10: Stalled means that it failed");
+    assert_eq!(after.output, case.expected_output(after).filter(|_| all_done), "10: the output");
     assert!(
         after.duration.is_some() && after.completion_time >= after.start_time,
         "9: it ends after it began"
     );
-    let grace_is_over = after.stop_time.as_ref().is_some_and(|began| began.0 + STOP_GRACE <= world.now);
+    let stops = [&after.stop_time, &after.finally_stop_time];
+    let grace_is_over = stops.iter().any(|at| at.as_ref().is_some_and(|at| at.0 + STOP_GRACE <= world.now));
     let runs: Vec<usize> = world.unfinished().collect();
     assert!(grace_is_over || runs.is_empty(), "2: it ends while {runs:?} run");
 }
@@ -305,7 +409,9 @@ fn check_urgency(moment: &Moment<'_>, before: &OrchestrationStatus, after: &Orch
         return;
     }
     let has_started = |status: &OrchestrationStatus| {
-        let waits = |state| matches!(state, ActivityState::Pending | ActivityState::Skipped);
+        let waits = |state| {
+            matches!(state, ActivityState::Pending | ActivityState::Skipped | ActivityState::NotStarted)
+        };
         status.activities.values().any(|entry| !waits(entry.state))
     };
     let first = has_started(after) && !has_started(before);
@@ -318,7 +424,15 @@ fn check_urgency(moment: &Moment<'_>, before: &OrchestrationStatus, after: &Orch
         after.activities[&activity.id].state == ActivityState::Pending
             && activity.reads.iter().any(|read| news(*read))
     });
-    let must = first || stops || after.completion_time.is_some();
+    let begins = before.finally_time.is_none() && after.finally_time.is_some();
+    let stops = stops || before.finally_stop_time.is_none() && after.finally_stop_time.is_some();
+    let must = first || stops || begins || after.completion_time.is_some();
+    let awaited = awaited
+        || after.activities.iter().any(|(id, entry)| {
+            let is_new = before.activities.get(id).is_none_or(|old| old != entry);
+            let is_due = entry.next_attempt_time.as_ref().is_some_and(|next| next.0 <= moment.world.now);
+            is_new && (is_given_up(entry) || is_due)
+        });
     assert!(
         !must || planned.urgency == Urgency::Now,
         "urgency: a start, a stop or an end is to be seen at once"
@@ -337,7 +451,7 @@ fn check_repetition(moment: &Moment<'_>, after: &OrchestrationStatus) {
     let mut orchestration = orchestration.clone();
     orchestration.status = Some(after.clone());
     let mut previous = planned.clone();
-    for _ in 0..4 {
+    for _ in 0..8 {
         let stored = orchestration.status.clone().unwrap();
         let again = plan(&Situation {
             compiled: &case.compiled,
@@ -352,8 +466,11 @@ fn check_repetition(moment: &Moment<'_>, after: &OrchestrationStatus) {
         assert_eq!(
             previous.urgency,
             Urgency::Now,
-            "16: what may wait has changed the plan to {patch:?} and {:?}",
-            again.effects
+            "16: what may wait has changed the plan to {patch:?} and {:?} from {:?} at {} of {:?}",
+            again.effects,
+            previous.effects,
+            world.now,
+            stored.activities
         );
         orchestration.status = Some(again.update.apply(&stored));
         previous = again;

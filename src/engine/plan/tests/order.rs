@@ -119,7 +119,7 @@ fn what_runs_is_awaited_after_a_failure() {
 
 #[test]
 fn an_attempt_that_another_version_began_is_not_begun_again_under_an_old_number() {
-    for state in ["Retrying", "Waiting", "Pending"] {
+    for state in ["Polling", "Waiting", "Pending"] {
         let mut fixture = Fixture::words("a");
         let entry = json!({"tier": 0, "state": state, "attempt": 3});
         let status = fixture.orchestration.status.as_mut().unwrap();

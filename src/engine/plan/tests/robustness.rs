@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::fixture::{Fixture, at, dag, object};
 use super::invariants::check_patch;
 use crate::api::orchestration::{ActivityState, ActivityStatus, OrchestrationStatus};
-use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
+use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
 use crate::engine::plan::Notice;
 use crate::engine::state::is_final;
 
@@ -124,7 +124,13 @@ proptest! {
     ) {
         let mut fixture = Fixture::of(&definition);
         fixture.orchestration.status = status;
-        fixture.observed = Observed { attempts: seen };
+        for (activity, attempt) in seen {
+            if activity < fixture.compiled.activities.len() {
+                fixture.see_at(activity, attempt);
+            } else {
+                fixture.observed.insert(activity, 1, attempt);
+            }
+        }
         fixture.now = now;
         for round in 0.. {
             let before = fixture.orchestration.status.clone().unwrap_or_default();

@@ -35,7 +35,7 @@ fn a_plan_looks_at_every_activity_and_edge_a_few_times_at_most() {
     assert_eq!(first.effects.len(), 100, "all that is ready starts in one round");
     assert!(first.work <= limit, "{}", first.work);
     for at in 0..500 {
-        fixture.observed.attempts.insert(at, complete(json!({"x": at})));
+        fixture.see_at(at, complete(json!({"x": at})));
     }
     for _ in 0..3 {
         let plan = fixture.record(1);

@@ -9,11 +9,12 @@ use super::fixture::{at, object, typed};
 use super::invariants::{Moment, check};
 use super::world::{Dice, World};
 use crate::api::common::Object;
-use crate::api::orchestration::{ActivityState, Orchestration, OrchestrationStatus};
+use crate::api::orchestration::{ActivityState, Orchestration, OrchestrationStatus, Shutdown};
 use crate::engine::acceptance::{Definition, deadline, decide};
 use crate::engine::definition::Compiled;
 use crate::engine::observe::Observed;
 use crate::engine::plan::{STOP_GRACE, Situation, Urgency, plan};
+use crate::engine::state::is_done;
 
 /// A definition, and what it means in words of its own.
 pub struct Case {
@@ -22,8 +23,18 @@ pub struct Case {
     sources: Vec<Vec<(String, Source)>>,
     conditions: Vec<When>,
     kinds: Vec<Kind>,
+    /// Those of `finally`, by index from the first.
+    lasts: Vec<Last>,
     outputs: Vec<(String, Source)>,
     input: Object,
+}
+
+/// What an activity of `finally` is like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Last {
+    Always,
+    /// Only after this state.
+    After(&'static str),
 }
 
 /// What an activity takes and produces.
@@ -56,6 +67,7 @@ enum Source {
     Nothing,
     Whole(usize),
     Value(usize),
+    RunState,
 }
 
 impl Case {
@@ -93,6 +105,8 @@ impl Case {
                 "id": format!("a{id}"), "type": format!("{kind:?}"),
                 "dependsOn": depends_on.iter().map(|on| format!("a{}", position[*on])).collect::<Vec<_>>(),
                 "inputs": mappings(&chosen), "when": expression(when),
+                "retry": {"maxRetries": dice.below(3), "backoff": {"initialSeconds": dice.below(4), "maxSeconds": 4}},
+                "startingDeadlineSeconds": 8 + dice.below(40),
             });
             sources[id] = chosen;
             conditions[id] = when;
@@ -103,7 +117,33 @@ impl Case {
         let outputs: Vec<(String, Source)> =
             (0..dice.below(3)).map(|item| (format!("o{item}"), source(dice, &all))).collect();
         let is_tiered = dice.one_in(3);
-        let mut definition = json!({"activities": activities, "output": mappings(&outputs)});
+        let mut lasts = Vec::new();
+        let mut finally = Vec::new();
+        for at in 0..if dice.one_in(3) { 1 + dice.index(3) } else { 0 } {
+            let last =
+                dice.pick(&[Last::Always, Last::Always, Last::After("Succeeded"), Last::After("Failed")]);
+            let mut chosen: Vec<(String, Source)> =
+                (0..dice.below(3)).map(|item| (format!("t{item}"), source(dice, &all))).collect();
+            chosen.push(("state".to_owned(), Source::RunState));
+            let when = match last {
+                Last::Always => None,
+                Last::After(state) => Some(format!("run.state == '{state}'")),
+            };
+            finally.push(json!({
+                "id": format!("z{at}"), "type": "Plain", "inputs": mappings(&chosen), "when": when,
+                "retry": {"maxRetries": dice.below(3), "backoff": {"initialSeconds": dice.below(4), "maxSeconds": 4}},
+                "startingDeadlineSeconds": 8 + dice.below(40),
+            }));
+            sources.push(chosen);
+            conditions.push(When::Always);
+            kinds.push(Kind::Plain);
+            lasts.push(last);
+        }
+        let mut definition = json!({
+            "activities": activities, "output": mappings(&outputs), "finally": finally,
+            "failurePolicy": dice.pick(&["Drain", "Drain", "Cancel", "Continue"]),
+            "finallyDeadlineSeconds": if dice.one_in(2) { 300 } else { 3 + dice.below(30) },
+        });
         definition["execution"] = json!(if is_tiered { "Tiered" } else { "Eager" });
         definition["activeDeadlineSeconds"] =
             json!(if dice.one_in(3) { 3 + dice.below(40) } else { 31_536_000 });
@@ -120,24 +160,29 @@ impl Case {
             }}},
         });
         let compiled = typed(&definition, types);
-        Self { compiled, is_tiered, sources, conditions, kinds, outputs, input }
+        Self { compiled, is_tiered, sources, conditions, kinds, lasts, outputs, input }
     }
 
     /// Whether an activity that is ready is skipped.
-    pub fn is_skipped(&self, activity: usize, world: &World) -> bool {
+    pub fn is_skipped(&self, activity: usize, world: &World, status: &OrchestrationStatus) -> bool {
+        match self.last(activity) {
+            Some(Last::Always) => return false,
+            Some(Last::After(state)) => return self.run_state(status) != state,
+            None => {}
+        }
         match self.conditions[activity] {
             When::Always | When::True | When::Broken => false,
             When::False => true,
-            When::Skipped(other) => !self.is_skipped(other, world),
+            When::Skipped(other) => !self.is_skipped(other, world, status),
             When::HasValue(other) => !self.has_value(other, world),
         }
     }
 
     /// Whether an activity that is ready fails before anything of it is started.
-    pub fn fails_unstarted(&self, activity: usize, world: &World) -> bool {
-        let lacks = || !self.values(&self.sources[activity], world).contains_key("t0");
+    pub fn fails_unstarted(&self, activity: usize, world: &World, status: &OrchestrationStatus) -> bool {
+        let lacks = || !self.values(&self.sources[activity], status).contains_key("t0");
         matches!(self.conditions[activity], When::Broken)
-            || (!self.is_skipped(activity, world) && self.kinds[activity] == Kind::Needy && lacks())
+            || (!self.is_skipped(activity, world, status) && self.kinds[activity] == Kind::Needy && lacks())
     }
 
     /// Whether an activity may end with what it has produced.
@@ -149,26 +194,50 @@ impl Case {
         world.outputs(activity).is_some_and(|outputs| outputs.contains_key("value"))
     }
 
-    pub fn expected_inputs(&self, activity: usize, world: &World) -> Object {
-        let mut values = self.values(&self.sources[activity], world);
+    pub fn expected_inputs(&self, activity: usize, status: &OrchestrationStatus) -> Object {
+        let mut values = self.values(&self.sources[activity], status);
         if self.kinds[activity] == Kind::Needy {
             values.insert("d".to_owned(), json!(7));
         }
         values
     }
 
-    pub fn expected_output(&self, world: &World) -> Option<Object> {
-        (!self.outputs.is_empty()).then(|| self.values(&self.outputs, world))
+    pub fn expected_output(&self, status: &OrchestrationStatus) -> Option<Object> {
+        (!self.outputs.is_empty()).then(|| self.values(&self.outputs, status))
     }
 
-    fn values(&self, sources: &[(String, Source)], world: &World) -> Object {
-        let outputs = |activity: usize| world.outputs(activity).cloned();
+    fn last(&self, activity: usize) -> Option<Last> {
+        activity.checked_sub(self.compiled.main).map(|at| self.lasts[at])
+    }
+
+    /// What what is in `finally` is told, from what is recorded of the others.
+    fn run_state(&self, status: &OrchestrationStatus) -> &'static str {
+        let main = &self.compiled.activities[..self.compiled.main];
+        let states: Vec<ActivityState> = main.iter().map(|one| status.activities[&one.id].state).collect();
+        if states.iter().all(|state| is_done(*state)) {
+            "Succeeded"
+        } else if states.contains(&ActivityState::Failed)
+            || status.stop_reason.as_deref() != Some("Cancelled")
+        {
+            "Failed"
+        } else {
+            "Cancelled"
+        }
+    }
+
+    fn values(&self, sources: &[(String, Source)], status: &OrchestrationStatus) -> Object {
+        // What is recorded is compared with what really was made elsewhere.
+        let outputs = |activity: usize| {
+            let entry = &status.activities[&self.compiled.activities[activity].id];
+            (entry.state == ActivityState::Succeeded).then(|| entry.outputs.clone().unwrap_or_default())
+        };
         let value = |source: Source| match source {
             Source::Input => Some(Value::Object(self.input.clone())),
             Source::MemberOfInput => self.input.get("x").cloned(),
             Source::Nothing => None,
             Source::Whole(activity) => outputs(activity).map(Value::Object),
             Source::Value(activity) => outputs(activity)?.get("value").cloned(),
+            Source::RunState => Some(json!(self.run_state(status))),
         };
         sources.iter().filter_map(|(target, source)| Some((target.clone(), value(*source)?))).collect()
     }
@@ -222,6 +291,7 @@ fn mappings(sources: &[(String, Source)]) -> Vec<Value> {
         Source::Nothing => "nothing[3].at.all".to_owned(),
         Source::Whole(activity) => format!("a{activity}"),
         Source::Value(activity) => format!("a{activity}.value"),
+        Source::RunState => "run.state".to_owned(),
     };
     sources.iter().map(|(target, source)| json!({"source": path(source), "target": target})).collect()
 }
@@ -234,6 +304,7 @@ struct Simulation {
     last_write: Timestamp,
     wake_at: Option<Timestamp>,
     seen: Option<Observed>,
+    was_suspended: bool,
 }
 
 impl Simulation {
@@ -251,9 +322,18 @@ impl Simulation {
         orchestration.status = Some(update.apply(&OrchestrationStatus::default()));
         let deadline = deadline(&orchestration, case.compiled.active_deadline_seconds);
         let mut world = World::new(at(0), dice);
-        world.failures = world.dice.pick(&[0, 0, 10, 150]);
+        world.failures = world.dice.pick(&[0, 10, 60, 250]);
         world.is_stubborn = world.dice.one_in(3);
-        Self { case, world, orchestration, deadline, last_write: at(0), wake_at: Some(at(0)), seen: None }
+        Self {
+            case,
+            world,
+            orchestration,
+            deadline,
+            last_write: at(0),
+            wake_at: Some(at(0)),
+            seen: None,
+            was_suspended: false,
+        }
     }
 
     fn status(&self) -> &OrchestrationStatus {
@@ -303,7 +383,6 @@ impl Simulation {
             }
             let next = planned.update.apply(self.status());
             self.world.forget_stored(&self.case.compiled, &next);
-            self.world.is_ending = next.stop_time.is_some();
             self.orchestration.status = Some(next);
             self.last_write = now;
         }
@@ -314,6 +393,23 @@ impl Simulation {
         self.world.crash();
         self.wake_at = None;
         self.seen = None;
+    }
+
+    /// People suspend and resume, and now and then end it early.
+    fn meddle(&mut self) {
+        let dice = &mut self.world.dice;
+        let spec = &mut self.orchestration.spec;
+        if dice.one_in(25) {
+            spec.suspend = !spec.suspend;
+        }
+        if dice.one_in(250) {
+            let shutdown = dice.pick(&[Shutdown::Stop, Shutdown::Terminate]);
+            spec.shutdown = Some(spec.shutdown.map_or(shutdown, |before| before.max(shutdown)));
+        }
+        if spec.suspend {
+            self.was_suspended = true;
+            self.world.forget_refusals();
+        }
     }
 
     /// Whether the shell is woken: by what it sees, or by the clock.
@@ -334,6 +430,7 @@ impl Simulation {
             if self.world.dice.one_in(10) {
                 *self.orchestration.metadata.generation.as_mut().unwrap() += 1;
             }
+            self.meddle();
             if !self.is_finished()
                 || self.status().observed_generation != self.orchestration.metadata.generation
             {
@@ -341,7 +438,9 @@ impl Simulation {
             }
         }
         self.world.is_troubled = false;
-        let patience = 300 + 10 * self.case.compiled.activities.len();
+        self.orchestration.spec.suspend = false;
+        self.wake_at = Some(self.world.now);
+        let patience = 600 + 60 * self.case.compiled.activities.len();
         let mut steps = 0;
         while !self.is_finished() {
             self.world.now += SignedDuration::from_secs(1) + self.world.dice.seconds(3);
@@ -355,7 +454,9 @@ impl Simulation {
                 "liveness 1: not finished after {steps} quiet moments: {:?}",
                 self.status()
             );
-            let last = self.deadline.max(at(0)) + STOP_GRACE + SignedDuration::from_secs(300);
+            let finally = SignedDuration::from_secs(self.case.compiled.finally_deadline_seconds);
+            let last =
+                self.deadline.max(at(0)) + STOP_GRACE + finally + STOP_GRACE + SignedDuration::from_secs(300);
             assert!(
                 self.world.now < last,
                 "liveness 2: not finished long after its deadline: {:?}",
@@ -382,7 +483,7 @@ proptest! {
 #[test]
 fn the_histories_hold_every_kind_of_end() {
     let mut ends = std::collections::BTreeMap::<String, usize>::new();
-    for seed in 0..200 {
+    for seed in 0..400 {
         let mut simulation = Simulation::new(1 + usize::try_from(seed).unwrap() % 15, seed);
         simulation.run();
         let succeeded = crate::engine::condition::find(&simulation.status().conditions, "Succeeded").unwrap();
@@ -390,6 +491,14 @@ fn the_histories_hold_every_kind_of_end() {
         for entry in simulation.status().activities.values() {
             *ends.entry(format!("{:?}", entry.state)).or_default() += 1;
             *ends.entry(entry.reason.clone().unwrap_or_default()).or_default() += 1;
+        }
+        for (what, has) in [
+            ("retried", simulation.status().activities.values().any(|entry| entry.attempt > 1)),
+            ("disrupted", simulation.status().activities.values().any(|entry| entry.disruptions > 0)),
+            ("suspended", simulation.orchestration.spec.suspend || simulation.was_suspended),
+            ("finally", simulation.status().finally_time.is_some()),
+        ] {
+            *ends.entry(what.to_owned()).or_default() += usize::from(has);
         }
         if simulation.status().stop_time.is_some() {
             *ends.entry("stopped".to_owned()).or_default() += 1;
@@ -403,7 +512,17 @@ fn the_histories_hold_every_kind_of_end() {
         ActivityState::NotStarted,
     ];
     let wanted = states.iter().map(|state| format!("{state:?}"));
-    let others = ["Completed", "ActivityFailed", "DeadlineExceeded", "stopped"];
+    let others = [
+        "Completed",
+        "ActivityFailed",
+        "DeadlineExceeded",
+        "Cancelled",
+        "stopped",
+        "retried",
+        "disrupted",
+        "suspended",
+        "finally",
+    ];
     let mistakes = ["MissingInput", "ExpressionError", "OutputInvalid"];
     for wanted in wanted.chain(others.iter().chain(&mistakes).map(|reason| (*reason).to_owned())) {
         assert!(ends.get(&wanted).is_some_and(|count| *count >= 10), "too few are {wanted}: {ends:?}");

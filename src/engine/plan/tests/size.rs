@@ -57,7 +57,7 @@ fn check(activities: usize, see: impl Fn(usize) -> Attempt) -> Fixture {
     let input = json!({"x": "<".repeat((MAX_STORED_INPUT_BYTES - "{'x':''}".len()) / 6)});
     let mut fixture = Fixture::with_input(&definition(activities), input);
     for at in 0..activities {
-        fixture.observed.attempts.insert(at, see(at));
+        fixture.see_at(at, see(at));
     }
     for second in [2, 3, 86_400, 86_500] {
         fixture.record(second);

@@ -138,7 +138,7 @@ fn a_wait_without_a_reason_is_looked_into() {
     assert_eq!(fixture.record(13).wake_at, Some(at(23)));
     assert_eq!((fixture.state("a"), fixture.why("a")), (ActivityState::Running, "-: -".to_owned()));
     fixture.see("a", waits(Some("ImagePullBackOff")));
-    assert_eq!(fixture.record(14).wake_at, Some(at(86_400)), "a known reason changes by itself");
+    assert_eq!(fixture.record(14).wake_at, Some(at(610)), "a known reason changes by itself, in time");
     assert_eq!(fixture.why("a"), "ImagePullBackOff: Back-off pulling image");
     assert_eq!(fixture.entry("a").start_time, None);
     fixture.see("a", Attempt::Running { start_time: at(15) });

@@ -1,7 +1,7 @@
 //! A world to plan for: jobs that wait, run, end, are refused, suspended and stopped, by the throw of a dice; and the
 //! memory of a shell that forgets everything in a crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -12,10 +12,19 @@ use crate::api::orchestration::{ActivityState, OrchestrationStatus};
 use crate::engine::definition::Compiled;
 use crate::engine::effect::Effect;
 use crate::engine::observe::{Attempt, FailureReason, Observed, Outcome, Verdict};
+use crate::engine::plan::retrying::is_given_up;
+use crate::engine::retry;
 use crate::engine::state::is_final;
 
 /// Every reason that an attempt can fail for.
-const REASONS: [FailureReason; 9] = [
+const REASONS: [FailureReason; 16] = [
+    FailureReason::Disrupted,
+    FailureReason::ExitCode,
+    FailureReason::ExitCode,
+    FailureReason::FatalExitCode,
+    FailureReason::JobVanished,
+    FailureReason::PodDeleted,
+    FailureReason::TimedOut,
     FailureReason::AdmissionDenied,
     FailureReason::Disrupted,
     FailureReason::ExitCode,
@@ -67,6 +76,8 @@ pub struct Job {
     started: Option<Timestamp>,
     /// Whether the caches show it.
     is_visible: bool,
+    /// Whether it waits for ever.
+    is_stuck: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +102,7 @@ pub struct World {
     pub now: Timestamp,
     /// Every attempt that was ever started.
     pub jobs: BTreeMap<(usize, u32), Job>,
-    issues: BTreeMap<usize, Issue>,
+    issues: BTreeMap<(usize, u32), Issue>,
     pub dice: Dice,
     /// Of a thousand attempts, how many fail.
     pub failures: u64,
@@ -99,9 +110,11 @@ pub struct World {
     pub is_troubled: bool,
     /// Whether a stop is never answered.
     pub is_stubborn: bool,
-    /// Whether the orchestration has to end. Strangers know, and resume nothing: a stop is a suspension, and who may
-    /// undo one cannot be told from the other.
+    /// Whether the orchestration has to end.
     pub is_ending: bool,
+    /// The attempts that strangers may resume: a stop is a suspension, and who may undo one cannot be told from the
+    /// other. Strangers know what is on record, and resume nothing that is over or given up.
+    pub resumable: BTreeSet<(usize, u32)>,
     /// Attempts whose stop we asked for.
     stops: Vec<(usize, u32)>,
 }
@@ -117,6 +130,7 @@ impl World {
             is_troubled: true,
             is_stubborn: false,
             is_ending: false,
+            resumable: BTreeSet::new(),
             stops: Vec::new(),
         }
     }
@@ -130,9 +144,9 @@ impl World {
             if is_final(state) {
                 continue;
             }
-            let attempt = entry.map_or(1, |entry| entry.attempt.max(1));
+            let attempt = entry.map_or(1, retry::attempt);
             let job = self.jobs.get(&(index, attempt));
-            let seen = match (self.issues.get(&index), job) {
+            let seen = match (self.issues.get(&(index, attempt)), job) {
                 (Some(Issue::Failed(outcome)), _) => Attempt::Ended(outcome.clone()),
                 (Some(Issue::Refused { since, retry_at }), _) => Attempt::Refused {
                     since: *since,
@@ -145,7 +159,7 @@ impl World {
                 (_, None) => Attempt::Absent,
             };
             if seen != Attempt::Absent {
-                observed.attempts.insert(index, seen);
+                observed.insert(index, attempt, seen);
             }
         }
         observed
@@ -156,7 +170,7 @@ impl World {
         match effect {
             Effect::Start { activity, attempt, .. } => {
                 let issue = self.start(*activity, *attempt);
-                self.issues.insert(*activity, issue);
+                self.issues.insert((*activity, *attempt), issue);
             }
             Effect::Stop { activity, attempt } => {
                 self.stops.push((*activity, *attempt));
@@ -175,7 +189,7 @@ impl World {
             return Issue::Requested(self.now);
         }
         if self.is_troubled && self.dice.one_in(4) {
-            let since = match self.issues.get(&activity) {
+            let since = match self.issues.get(&(activity, attempt)) {
                 Some(Issue::Refused { since, .. }) => *since,
                 _ => self.now,
             };
@@ -186,9 +200,10 @@ impl World {
             return Issue::Failed(self.failure(None));
         }
         let is_visible = self.dice.one_in(3);
+        let is_stuck = self.is_troubled && self.dice.one_in(25);
         self.jobs.insert(
             (activity, attempt),
-            Job { phase: Phase::Waiting, created: self.now, started: None, is_visible },
+            Job { phase: Phase::Waiting, created: self.now, started: None, is_visible, is_stuck },
         );
         Issue::Requested(self.now)
     }
@@ -220,10 +235,18 @@ impl World {
 
     /// What is stored need not be remembered.
     pub fn forget_stored(&mut self, compiled: &Compiled, stored: &OrchestrationStatus) {
-        self.issues.retain(|activity, _| {
+        self.issues.retain(|(activity, attempt), _| {
             let entry = stored.activities.get(&compiled.activities[*activity].id);
-            entry.is_none_or(|entry| !is_final(entry.state))
+            entry.is_none_or(|entry| !is_final(entry.state) && *attempt >= retry::attempt(entry))
         });
+        self.resumable.clear();
+        for (index, activity) in compiled.activities.iter().enumerate() {
+            let Some(entry) = stored.activities.get(&activity.id) else { continue };
+            if !is_final(entry.state) && !is_given_up(entry) {
+                self.resumable.insert((index, retry::attempt(entry)));
+            }
+        }
+        self.is_ending = stored.stop_time.is_some() || stored.finally_stop_time.is_some();
     }
 
     /// A moment passes. In quiet times everything moves on at once.
@@ -238,21 +261,34 @@ impl World {
             job.is_visible |= moves;
             job.phase = match job.phase {
                 Phase::Waiting | Phase::Running if suspended => Phase::Stopping,
+                Phase::Waiting if job.is_stuck => Phase::Waiting,
                 Phase::Waiting if moves => {
                     job.started = Some(now);
                     Phase::Running
                 }
                 Phase::Running if moves => Phase::Ended(self.outcome(activity, job.started)),
-                Phase::Stopping if stopped_by_us && self.is_stubborn => Phase::Stopping,
+                Phase::Stopping if stopped_by_us && self.is_stubborn && self.is_ending => Phase::Stopping,
                 Phase::Stopping if moves && job.started.is_some() && self.dice.one_in(10) => {
                     Phase::Ended(self.outcome(activity, job.started))
                 }
                 Phase::Stopping if moves => Phase::Stopped,
-                Phase::Stopped if moves && !stopped_by_us && !self.is_ending => Phase::Waiting,
+                Phase::Stopped
+                    if moves
+                        && !stopped_by_us
+                        && !self.is_ending
+                        && self.resumable.contains(&(activity, attempt)) =>
+                {
+                    Phase::Waiting
+                }
                 same => same,
             };
             self.jobs.insert((activity, attempt), job);
         }
+    }
+
+    /// A person suspends the orchestration: what was refused is not asked for any more.
+    pub fn forget_refusals(&mut self) {
+        self.issues.retain(|_, issue| !matches!(issue, Issue::Refused { .. }));
     }
 
     /// The outputs of an activity that has succeeded in this world.
@@ -274,16 +310,17 @@ impl World {
     }
 
     fn verdicts(&self, activity: usize) -> impl Iterator<Item = &Verdict> {
-        let issue = match self.issues.get(&activity) {
-            Some(Issue::Failed(outcome)) => Some(&outcome.verdict),
-            _ => None,
-        };
+        let issue =
+            self.issues.range((activity, 0)..=(activity, u32::MAX)).filter_map(|(_, issue)| match issue {
+                Issue::Failed(outcome) => Some(&outcome.verdict),
+                Issue::Requested(_) | Issue::Refused { .. } => None,
+            });
         let ended =
             self.jobs.range((activity, 0)..=(activity, u32::MAX)).filter_map(|(_, job)| match &job.phase {
                 Phase::Ended(outcome) => Some(&outcome.verdict),
                 _ => None,
             });
-        issue.into_iter().chain(ended)
+        issue.chain(ended)
     }
 
     /// Attempts of which something runs, or may run again.

@@ -310,21 +310,21 @@ fn a_fatal_exit_code_says_so() {
         &exited(2),
         Some(&crashed(2, "Error", "bad input")),
         fatal,
-        FailureReason::ExitCode,
+        FailureReason::FatalExitCode,
         "fatal exit code 2: bad input",
     );
     check_with(
         &exited(139),
         Some(&crashed(139, "Error", "")),
         fatal,
-        FailureReason::ExitCode,
+        FailureReason::FatalExitCode,
         "fatal exit code 139 (SIGSEGV)",
     );
     check_with(
         &exited(2),
         None,
         fatal,
-        FailureReason::ExitCode,
+        FailureReason::FatalExitCode,
         "fatal exit code 2: its pod is gone, and what it said with it",
     );
 }
@@ -395,7 +395,7 @@ fn a_job_past_its_deadline_that_never_started_missed_its_starting_deadline() {
     check(
         &job,
         Some(&deleted(waiting("ImagePullBackOff", "Back-off pulling image \"x\""))),
-        FailureReason::StartingDeadlineExceeded,
+        FailureReason::ImagePullFailed,
         "it did not start in time; at last: ImagePullBackOff: Back-off pulling image \"x\"",
     );
 }
