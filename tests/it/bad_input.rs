@@ -5,6 +5,7 @@
 
 mod data;
 mod graph;
+mod many;
 mod missing;
 mod names;
 mod poison;

@@ -18,7 +18,7 @@ use crate::support::cluster::{PATIENCE, TestNamespace, cluster};
 use crate::support::fuse::Fuse;
 use crate::support::held::Held;
 use crate::support::in_process::{PausedClock, Server};
-use crate::support::kubelet::{Act, Kubelet};
+use crate::support::kubelet::{Act, Kubelet, Work};
 use crate::support::ledger::{Ledger, What};
 use crate::support::objects::{activity_definition, chain, definition, fan_out, orchestration};
 use crate::support::operator::{Operator, service_account_config};
@@ -112,41 +112,93 @@ async fn a_process_that_is_killed_twice_in_a_fan_out_of_50_runs_everything_once(
     assert_eq!(terminated(third).await.code(), Some(0));
 }
 
+/// What an operator has to bring to its end that dies again and again.
+struct Course {
+    definition: Value,
+    output: Value,
+    /// Attempts of all activities together.
+    attempts: usize,
+}
+
+/// Outputs travel from activity to activity.
+fn handed_on() -> Course {
+    Course { definition: chain("course", 3), output: json!({"number": 4}), attempts: 3 }
+}
+
+/// Everything starts at once, and nobody reads anything.
+fn fanned_out() -> Course {
+    Course { definition: fan_out("course", 6), output: Value::Null, attempts: 6 }
+}
+
+/// The middle of a chain fails twice before it succeeds.
+fn tried_again() -> Course {
+    let mut definition = chain("course", 3);
+    definition["spec"]["activities"][1]["retry"] = json!({"maxRetries": 2, "backoff": {"initialSeconds": 1}});
+    Course { definition, output: json!({"number": 4}), attempts: 5 }
+}
+
+fn attempt(work: &Work) -> &str {
+    &work.pod.metadata.labels.as_ref().unwrap()["orchestrator.dev/attempt"]
+}
+
+/// Lives for so many writes, again and again. The answer to the last of them is lost. The result is how many lives it
+/// took.
+async fn lives_of(writes: i64, course: fn() -> Course) -> usize {
+    let Course { definition, output, attempts } = course();
+    let namespace = TestNamespace::new().await;
+    let ledger = Ledger::start(&namespace).await;
+    let history = guard_history(&namespace);
+    let retries = definition["spec"]["activities"][1]["retry"].is_object();
+    let _kubelet = Kubelet::start(&namespace, move |work| match work.activity.as_str() {
+        "step-1" if retries && attempt(work) != "3" => Act::Fail(1, "Error", "not yet".to_owned()),
+        _ => Act::outputs(&json!({"number": work.input["number"].as_i64().unwrap_or_default() + 1})),
+    });
+    namespace.create(activity_definition("step")).await;
+    namespace.create(definition).await;
+    namespace.create(orchestration("run", "course", json!({"number": 1}))).await;
+    let finished = namespace.finished("run");
+    tokio::pin!(finished);
+    let mut lives = 0;
+    let finished = loop {
+        let fuse = Fuse::at_write(writes);
+        let operator = Operator::start_with_fuse(&namespace, &fuse).await;
+        lives += 1;
+        tokio::select! {
+            finished = &mut finished => break finished,
+            () = fuse.blown() => operator.crash(),
+        }
+    };
+    let status = finished.status.unwrap();
+    assert_eq!(state(&status), "Succeeded", "{status:?}");
+    assert_eq!(json!(status.output), output);
+    ledger.ran_exactly_once(attempts).await;
+    assert!(!history.is_finished(), "history was rewritten: {:?}", history.await);
+    println!("{attempts} attempts, dying at every {writes}. write: {lives} lives");
+    lives
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_dies_at_every_write_still_hands_every_output_on() {
-    /// Lives for so many writes, again and again. The answer to the last of them is lost. The result is how many
-    /// lives it took.
-    async fn lives_of(writes: i64) -> usize {
-        let namespace = TestNamespace::new().await;
-        let ledger = Ledger::start(&namespace).await;
-        let history = guard_history(&namespace);
-        let _kubelet = counting_kubelet(&namespace);
-        namespace.create(activity_definition("step")).await;
-        namespace.create(chain("chain", 3)).await;
-        namespace.create(orchestration("run", "chain", json!({"number": 1}))).await;
-        let finished = namespace.finished("run");
-        tokio::pin!(finished);
-        let mut lives = 0;
-        let finished = loop {
-            let fuse = Fuse::at_write(writes);
-            let operator = Operator::start_with_fuse(&namespace, &fuse).await;
-            lives += 1;
-            tokio::select! {
-                finished = &mut finished => break finished,
-                () = fuse.blown() => operator.crash(),
-            }
-        };
-        let status = finished.status.unwrap();
-        assert_eq!(state(&status), "Succeeded", "{status:?}");
-        assert_eq!(Value::Object(status.output.unwrap()), json!({"number": 4}));
-        ledger.ran_exactly_once(3).await;
-        assert!(!history.is_finished(), "history was rewritten: {:?}", history.await);
-        println!("dying at every {writes}. write: {lives} lives");
-        lives
-    }
-    let lives = tokio::join!(lives_of(1), lives_of(2), lives_of(3), lives_of(5));
+    let lives = tokio::join!(
+        lives_of(1, handed_on),
+        lives_of(2, handed_on),
+        lives_of(3, handed_on),
+        lives_of(5, handed_on)
+    );
     // Definitions, acceptance, revision, Jobs, outputs, end: one life each.
     assert!(lives.0 > 8, "{lives:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_dies_at_every_write_starts_everything_once() {
+    let lives = tokio::join!(lives_of(1, fanned_out), lives_of(2, fanned_out), lives_of(4, fanned_out));
+    assert!(lives.0 > 8, "{lives:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_dies_at_every_write_makes_every_attempt_once() {
+    let lives = tokio::join!(lives_of(1, tried_again), lives_of(2, tried_again), lives_of(3, tried_again));
+    assert!(lives.0 > 12, "{lives:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

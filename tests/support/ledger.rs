@@ -37,6 +37,8 @@ pub struct Entry {
     pub orchestration: String,
     /// Id of the activity.
     pub activity: String,
+    /// Number of the attempt.
+    pub attempt: String,
     /// Uid of the Job or pod.
     pub uid: String,
 }
@@ -106,16 +108,17 @@ impl Ledger {
         most
     }
 
-    /// Waits until every Job has ended and the ledger has its pod, and fails unless `expected` activities had one Job
-    /// and one pod each.
+    /// Waits until every Job has ended and the ledger has its pod, and fails unless `expected` attempts of activities had
+    /// one Job and one pod each.
     pub async fn ran_exactly_once(&self, expected: usize) {
         self.until(|ledger| {
             ledger.count(What::JobEnded) >= expected && ledger.count(What::PodMade) >= expected
         })
         .await;
-        let mut made: BTreeMap<(String, String), Vec<(What, String)>> = BTreeMap::new();
+        let mut made: BTreeMap<_, Vec<(What, String)>> = BTreeMap::new();
         for entry in self.all().into_iter().filter(|entry| entry.what != What::JobEnded) {
-            made.entry((entry.orchestration, entry.activity)).or_default().push((entry.what, entry.uid));
+            let attempt = (entry.orchestration, entry.activity, entry.attempt);
+            made.entry(attempt).or_default().push((entry.what, entry.uid));
         }
         let wrong: BTreeSet<String> =
             made.iter().filter(|(_, all)| all.len() != 2).map(|one| format!("{one:?}")).collect();
@@ -160,6 +163,7 @@ where
             }
         };
         let annotation = |key: &str| object.annotations().get(key).cloned().unwrap_or_default();
+        let attempt = object.labels().get("orchestrator.dev/attempt").cloned().unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
         for what in happened(&object) {
             if seen.insert((what, uid.clone())) {
@@ -168,6 +172,7 @@ where
                     what,
                     orchestration: annotation("orchestrator.dev/orchestration"),
                     activity: annotation("orchestrator.dev/activity"),
+                    attempt: attempt.clone(),
                     uid: uid.clone(),
                 });
                 book.length.send_replace(entries.len());

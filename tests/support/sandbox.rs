@@ -65,6 +65,18 @@ impl Sandbox {
         longest_request: Duration,
         script: impl Fn(&Work) -> Act + Send + Sync + 'static,
     ) -> Self {
+        let compile = |crd| Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap();
+        let definitions = orchestrator::api::crds().into_iter().map(compile).collect();
+        Self::start_on(definitions, settings, longest_request, script)
+    }
+
+    /// The same on a server with other CustomResourceDefinitions.
+    pub fn start_on(
+        definitions: Vec<Definition>,
+        settings: Settings,
+        longest_request: Duration,
+        script: impl Fn(&Work) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         use_clock(Arc::clone(&clock));
         let writes: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -73,8 +85,8 @@ impl Sandbox {
             let line = format!("{} {} {}", write.context.verb, write.kind.plural, write.key.name);
             seen.lock().unwrap().push(line);
         }));
-        for crd in orchestrator::api::crds() {
-            builder = builder.definition(Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap());
+        for definition in definitions {
+            builder = builder.definition(definition);
         }
         let server = builder.build();
         let client = server.client();

@@ -13,12 +13,12 @@ use crate::support::scene::first;
 use crate::support::told::{says, spec};
 
 /// Objects nested in each other, innermost a number.
-fn nested(levels: usize) -> String {
+pub fn nested(levels: usize) -> String {
     format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels))
 }
 
 /// Creates an object from text that our own parser could not write.
-async fn create_raw(namespace: &TestNamespace, plural: &str, object: &str) {
+pub async fn create_raw(namespace: &TestNamespace, plural: &str, object: &str) {
     let path = format!("/apis/orchestrator.dev/v1alpha1/namespaces/{}/{plural}", namespace.name);
     let request = http::Request::post(path)
         .header("content-type", "application/json")
