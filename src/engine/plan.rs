@@ -168,6 +168,8 @@ struct Planner<'a> {
     finally_stop_time: Option<Time>,
     /// The entries that changed.
     changed: BTreeMap<usize, ActivityStatus>,
+    /// Outputs are new, and whether there is room for them might be decided otherwise as long as they are not stored.
+    is_room_contested: bool,
     plan: Plan,
 }
 
@@ -192,6 +194,7 @@ impl<'a> Planner<'a> {
             finally_time: stored.finally_time.clone(),
             finally_stop_time: stored.finally_stop_time.clone(),
             changed: BTreeMap::new(),
+            is_room_contested: false,
             plan: Plan::default(),
         }
     }

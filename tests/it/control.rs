@@ -13,6 +13,7 @@ use crate::support::objects::activity_definition;
 use crate::support::sandbox::Sandbox;
 
 mod attempts;
+mod clock;
 mod ends;
 mod golden;
 mod kept;

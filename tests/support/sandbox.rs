@@ -45,7 +45,7 @@ pub struct Sandbox {
     /// `verb plural name` of every write.
     pub writes: Arc<Mutex<Vec<String>>>,
     of_operator: Client,
-    clock: Arc<dyn Clock>,
+    clock_of_operator: Arc<dyn Clock>,
     settings: Settings,
     operator: Option<JoinSet<()>>,
     stop: watch::Sender<bool>,
@@ -53,30 +53,39 @@ pub struct Sandbox {
     _roles: JoinSet<()>,
 }
 
+/// What may be another way in a sandbox.
+pub struct Setup {
+    /// The CustomResourceDefinitions.
+    pub definitions: Vec<Definition>,
+    /// The operator's.
+    pub settings: Settings,
+    /// Requests of the operator take up to so long, each another time.
+    pub longest_request: Duration,
+    /// A clock of the operator's own, in the place of that of the server.
+    pub clock_of_operator: Option<Arc<dyn Clock>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let compile = |crd| Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap();
+        Self {
+            definitions: orchestrator::api::crds().into_iter().map(compile).collect(),
+            settings: Settings::default(),
+            longest_request: Duration::ZERO,
+            clock_of_operator: None,
+        }
+    }
+}
+
 impl Sandbox {
     /// Starts one whose kubelet follows a script. The runtime's time must be paused.
     pub fn start(script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
-        Self::start_with(Settings::default(), Duration::ZERO, script)
+        Self::start_as(Setup::default(), script)
     }
 
-    /// The same with other settings of the operator, whose requests take up to so long, each another time.
-    pub fn start_with(
-        settings: Settings,
-        longest_request: Duration,
-        script: impl Fn(&Work) -> Act + Send + Sync + 'static,
-    ) -> Self {
-        let compile = |crd| Definition::compile(&serde_json::to_value(crd).unwrap()).unwrap();
-        let definitions = orchestrator::api::crds().into_iter().map(compile).collect();
-        Self::start_on(definitions, settings, longest_request, script)
-    }
-
-    /// The same on a server with other CustomResourceDefinitions.
-    pub fn start_on(
-        definitions: Vec<Definition>,
-        settings: Settings,
-        longest_request: Duration,
-        script: impl Fn(&Work) -> Act + Send + Sync + 'static,
-    ) -> Self {
+    /// Starts one that is set up in another way.
+    pub fn start_as(setup: Setup, script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
+        let Setup { definitions, settings, longest_request, clock_of_operator } = setup;
         let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
         use_clock(Arc::clone(&clock));
         let writes: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -101,7 +110,7 @@ impl Sandbox {
             client,
             of_operator,
             writes,
-            clock,
+            clock_of_operator: clock_of_operator.unwrap_or(clock),
             settings,
             operator: None,
             stop,
@@ -117,7 +126,7 @@ impl Sandbox {
         let mut operator = JoinSet::new();
         operator.spawn(orchestrator::app::run(
             self.of_operator.clone(),
-            Arc::clone(&self.clock),
+            Arc::clone(&self.clock_of_operator),
             self.settings.clone(),
             self.stop.subscribe(),
         ));

@@ -16,6 +16,9 @@ use super::{MAX_ACTIVITY_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Planner, 
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, ActivityStatus};
 
+/// Most bytes that the outputs of one activity take where they are stored: `<` takes six.
+const LARGEST_STORED_OUTPUTS: usize = 6 * MAX_ACTIVITY_OUTPUT_BYTES;
+
 impl Planner<'_> {
     /// Looks at every activity once.
     pub(super) fn observe(&mut self) {
@@ -42,6 +45,21 @@ impl Planner<'_> {
                 Attempt::Stopped => self.stopped(activity),
                 Attempt::Ended(outcome) => self.ended(activity, outcome, &mut output_bytes),
             }
+        }
+        self.contest_room(output_bytes);
+    }
+
+    /// Whoever plans this round again, after a crash, may see other activities complete besides, and room for them first.
+    /// Only where all outputs to come fit, that decides nothing.
+    fn contest_room(&mut self, output_bytes: Option<usize>) {
+        let Some(taken) = output_bytes else { return };
+        let is_new = |activity: usize| {
+            self.entry(activity).outputs.is_some() && self.stored_entry(activity).outputs.is_none()
+        };
+        let all = 0..self.compiled.activities.len();
+        if all.clone().any(is_new) {
+            let open = all.filter(|activity| self.is_open(*activity)).count();
+            self.is_room_contested = taken + open * LARGEST_STORED_OUTPUTS > MAX_TOTAL_OUTPUT_BYTES;
         }
     }
 
@@ -157,7 +175,7 @@ impl Planner<'_> {
                 if let Err((reason, message)) = self.check_outputs(activity, &outputs, *total) {
                     return self.fail_with(activity, reason, message, times);
                 }
-                *total += stored_bytes(&outputs);
+                *total += if outputs.is_empty() { 0 } else { stored_bytes(&outputs) };
                 self.advance(activity, ActivityState::Succeeded, |entry| {
                     times(entry);
                     entry.reason = None;
@@ -193,7 +211,8 @@ impl Planner<'_> {
             }
         }
         let size = stored_bytes(outputs);
-        if recorded + size > MAX_TOTAL_OUTPUT_BYTES {
+        // None are not stored.
+        if !outputs.is_empty() && recorded + size > MAX_TOTAL_OUTPUT_BYTES {
             let message = format!(
                 "the outputs of all activities together exceed {MAX_TOTAL_OUTPUT_BYTES} bytes with the {size} bytes of this one"
             );

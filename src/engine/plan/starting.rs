@@ -1,7 +1,8 @@
 //! Second part of a plan: what is ready starts, or is skipped.
 //!
 //! Responsible for: readiness, order and parallelism. Must never: start or skip an activity before the outputs that it
-//! reads are stored; a pod deleted in between would make them unrepeatable.
+//! reads are stored; a pod deleted in between would make them unrepeatable. Nor start anything on a success that might be
+//! none in the end, because there is no room for its outputs.
 
 use super::super::definition::CompiledActivity;
 use super::super::effect::Effect;
@@ -71,7 +72,7 @@ impl Planner<'_> {
                     continue;
                 }
             }
-            if !self.outputs_are_stored(compiled, is_finally) {
+            if self.is_room_contested || !self.outputs_are_stored(compiled, is_finally) {
                 self.urgent();
                 free -= 1;
                 continue;

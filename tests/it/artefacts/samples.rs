@@ -60,8 +60,12 @@ fn every_type_that_a_sample_refers_to_is_beside_it() {
             samples.activities.iter().filter_map(|a| a.metadata.name.clone()).collect();
         let definitions: BTreeSet<_> =
             samples.definitions.iter().filter_map(|d| d.metadata.name.clone()).collect();
-        let used: BTreeSet<_> =
-            samples.definitions.iter().flat_map(|d| &d.spec.activities).map(|a| a.type_.clone()).collect();
+        let used: BTreeSet<_> = samples
+            .definitions
+            .iter()
+            .flat_map(|d| d.spec.activities.iter().chain(&d.spec.finally))
+            .map(|a| a.type_.clone())
+            .collect();
         assert_eq!(
             used, activities,
             "{directory}: the activity types that are used, and those that are defined"

@@ -5,7 +5,6 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use orchestrator::api::{Orchestration, crds};
-use orchestrator::config::Settings;
 use orchestrator::embedded::kinds::definition::Definition;
 use serde_json::{Value, json};
 
@@ -14,7 +13,7 @@ use crate::support::cluster::{TestNamespace, cluster};
 use crate::support::kubelet::{Act, Kubelet};
 use crate::support::objects::{activity_definition, definition, orchestration};
 use crate::support::process::OperatorProcess;
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, Setup};
 use crate::support::scene::until;
 use crate::support::told::spec;
 
@@ -128,7 +127,7 @@ fn ill_typed(number: usize) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_ill_typed_objects_are_told_and_a_hundred_healthy_ones_end() {
-    let sandbox = Sandbox::start_on(loose_crds(), Settings::default(), std::time::Duration::ZERO, |_| {
+    let sandbox = Sandbox::start_as(Setup { definitions: loose_crds(), ..Setup::default() }, |_| {
         Act::outputs(&json!({}))
     });
     sandbox.apply((0..POISON / 2).map(ill_typed)).await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::kubelet::Act;
 use crate::support::objects::{activity_definition, definition, orchestration};
-use crate::support::sandbox::Sandbox;
+use crate::support::sandbox::{Sandbox, Setup};
 use crate::support::told::says;
 
 /// How long what is unused is kept by default, and long enough for it to be found and deleted.
@@ -146,7 +146,9 @@ async fn what_is_being_accepted_keeps_its_revision_however_eager_the_collection(
     // and goes in the middle of an acceptance.
     let settings = Settings { revision_retention: Duration::from_millis(6), ..Settings::default() };
     let slow = Duration::from_millis(40);
-    let sandbox = Sandbox::start_with(settings, slow, |_| Act::outputs(&json!({})));
+    let sandbox = Sandbox::start_as(Setup { settings, longest_request: slow, ..Setup::default() }, |_| {
+        Act::outputs(&json!({}))
+    });
     sandbox.apply([activity_definition("t")]).await;
     let mut accepted = 0;
     for round in 0..60 {

@@ -144,6 +144,9 @@ fn explain_documents_every_field() {
             "discriminator <string>",
             "id <string> -required-",
             "inputs <[]Object>",
+            "retry <Object>",
+            "startingDeadlineSeconds <integer>",
+            "timeoutSeconds <integer>",
             "type <string> -required-",
             "when <string>",
         ]

@@ -47,3 +47,13 @@ fn the_data_flow_sample_shows_defaults_nested_values_a_condition_and_an_output()
     assert_eq!(laboratory["monitor"]["state"], "Skipped");
     assert_eq!(laboratory["router"]["outputs"]["interface"]["description"], "uplink without a carrier");
 }
+
+#[test]
+fn the_maintenance_sample_tries_again_and_restores_whatever_the_result() {
+    let run = finished("config/samples/maintenance");
+    let activities = &run["status"]["activities"];
+    assert_eq!(run["status"]["output"], json!({"installed": "2.4"}));
+    assert_eq!((&activities["install"]["attempt"], &activities["drain"]["attempt"]), (&json!(2), &json!(1)));
+    assert_eq!(activities["restore"]["outputs"]["traffic"], "back");
+    assert_eq!(activities["notify"]["outputs"]["text"], "edge-1: Succeeded, firmware 2.4");
+}

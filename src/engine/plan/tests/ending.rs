@@ -236,8 +236,8 @@ fn all_outputs_together_have_a_limit() {
     fixture.record(3);
     let states: Vec<ActivityState> = words.iter().map(|id| fixture.state(id)).collect();
     let mut expected = vec![ActivityState::Succeeded; count - 2];
-    expected.extend([ActivityState::Failed; 2]);
-    assert_eq!(states, expected, "exactly full, then not even two bytes more");
+    expected.extend([ActivityState::Failed, ActivityState::Succeeded]);
+    assert_eq!(states, expected, "exactly full; none are no outputs");
     let last = &words[count - 2];
     assert_eq!(
         fixture.why(last),
@@ -248,6 +248,26 @@ fn all_outputs_together_have_a_limit() {
         fixture.condition("Succeeded"),
         format!("False ActivityFailed: activity \"{last}\" failed: {}", fixture.why(last))
     );
+}
+
+#[test]
+fn nothing_starts_on_a_success_for_whose_outputs_there_may_be_no_room() {
+    // The 22 that run could take all the room that there is, and be seen first by whoever comes after a crash.
+    let others: Vec<String> = (0..22).map(|at| format!("x{at}")).collect();
+    let definition = |others: &[String]| format!("{} a b<a", others.join(" "));
+    let (outputs, none) = (json!({"x": 1}), json!({}));
+    for (number, produced, is_sure) in [(22, &outputs, false), (22, &none, true), (19, &outputs, true)] {
+        let mut fixture = Fixture::words(&definition(&others[..number]));
+        for id in &others[..number] {
+            fixture.see(id, running());
+        }
+        fixture.record(1);
+        fixture.see("a", complete(produced.clone()));
+        let planned = fixture.plan();
+        assert_eq!(planned.effects.len(), usize::from(is_sure), "{number} {produced}");
+        fixture.record(2);
+        assert_eq!(fixture.plan().effects.len(), 1, "once it is stored");
+    }
 }
 
 #[test]

@@ -13,10 +13,13 @@ use crate::engine::condition::{find, is_true};
 use crate::engine::effect::Effect;
 use crate::engine::observe::Observed;
 use crate::engine::plan::retrying::is_given_up;
-use crate::engine::plan::{Notice, Plan, STOP_GRACE, Situation, Urgency, plan};
+use crate::engine::plan::{
+    MAX_ACTIVITY_OUTPUT_BYTES, MAX_TOTAL_OUTPUT_BYTES, Notice, Plan, STOP_GRACE, Situation, Urgency, plan,
+};
 use crate::engine::retry::{self, MAX_DISRUPTIONS};
 use crate::engine::state::{is_done, is_final, is_legal};
 use crate::engine::status::summary;
+use crate::engine::value::stored_bytes;
 
 /// A plan, what it was made from, and what is really the case.
 pub struct Moment<'a> {
@@ -433,6 +436,17 @@ fn check_urgency(moment: &Moment<'_>, before: &OrchestrationStatus, after: &Orch
             let is_due = entry.next_attempt_time.as_ref().is_some_and(|next| next.0 <= moment.world.now);
             is_new && (is_given_up(entry) || is_due)
         });
+    // Outputs for which there might be no room in the end are stored before anything starts.
+    let taken: usize = after.activities.values().filter_map(|e| e.outputs.as_ref()).map(stored_bytes).sum();
+    let open = after.activities.values().filter(|entry| !is_final(entry.state)).count();
+    let has_new_outputs = after
+        .activities
+        .iter()
+        .any(|(id, e)| e.outputs.is_some() && before.activities.get(id).is_none_or(|e| e.outputs.is_none()));
+    let awaited = awaited
+        || has_new_outputs
+            && open > 0
+            && taken + open * 6 * MAX_ACTIVITY_OUTPUT_BYTES > MAX_TOTAL_OUTPUT_BYTES;
     assert!(
         !must || planned.urgency == Urgency::Now,
         "urgency: a start, a stop or an end is to be seen at once"
