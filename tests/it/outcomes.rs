@@ -10,6 +10,7 @@ mod endings;
 mod failures;
 mod removal;
 mod retried;
+mod stopped;
 mod values;
 mod vanished;
 
