@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use serde_json::Value;
 
-use super::lint::on_one_line;
 use crate::api::{ActivityDefinitionSpec, GROUP, OrchestrationDefinitionSpec};
 use crate::engine::definition::{Compiled, CompiledActivity, TypeState, compile};
+use crate::engine::text::{clean, one_line};
 use crate::manifest::{self, Extent, Mistake, Part};
 
 /// Exit code when a file cannot be read; the definitions in the others are drawn.
@@ -112,7 +112,7 @@ fn drawn(part: &Part) -> Result<Drawn, Vec<String>> {
 
 fn tell(mistakes: &[Mistake]) {
     for mistake in mistakes {
-        drop(writeln!(std::io::stderr(), "{}", on_one_line(&mistake.to_string())));
+        drop(writeln!(std::io::stderr(), "{}", one_line(&mistake.to_string())));
     }
 }
 
@@ -143,7 +143,7 @@ fn plain(text: &mut String, all: &[Drawn]) -> fmt::Result {
         if index > 0 {
             text.push('\n');
         }
-        writeln!(text, "{}  {}", on_one_line(&drawn.name), drawn.compiled.size())?;
+        writeln!(text, "{}  {}", clean(&drawn.name), drawn.compiled.size())?;
         let width = |of: fn(&CompiledActivity) -> &str| {
             drawn.compiled.activities.iter().map(|one| of(one).chars().count()).max().unwrap_or_default()
         };
@@ -162,7 +162,7 @@ fn plain(text: &mut String, all: &[Drawn]) -> fmt::Result {
                         when.source().split_whitespace().collect::<Vec<_>>().join(" ")
                     )?;
                 }
-                writeln!(text, "{}", on_one_line(line.trim_end()))?;
+                writeln!(text, "{}", clean(line.trim_end()))?;
             }
         }
     }
@@ -193,7 +193,7 @@ fn mermaid(text: &mut String, all: &[Drawn]) -> fmt::Result {
 }
 
 fn in_mermaid(text: &str) -> String {
-    let escaped = on_one_line(text).replace('&', "&amp;").replace('"', "&quot;");
+    let escaped = clean(text).replace('&', "&amp;").replace('"', "&quot;");
     escaped.replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -221,7 +221,7 @@ fn dot(text: &mut String, all: &[Drawn]) -> fmt::Result {
 }
 
 fn in_dot(text: &str) -> String {
-    let lines = text.split('\n').map(|line| on_one_line(line).replace('\\', "\\\\").replace('"', "\\\""));
+    let lines = text.split('\n').map(|line| clean(line).replace('\\', "\\\\").replace('"', "\\\""));
     format!("\"{}\"", lines.collect::<Vec<_>>().join("\\n"))
 }
 
