@@ -24,5 +24,6 @@ pub mod schedule;
 pub mod schema;
 pub mod state;
 pub mod status;
+pub mod text;
 pub mod unpinned;
 pub mod value;

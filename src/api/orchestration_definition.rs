@@ -68,7 +68,7 @@ pub struct OrchestrationDefinitionSpec {
     pub schema: Option<Object>,
 
     /// The activities, at most 1000. Independent ones run in parallel.
-    #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    #[schemars(length(min = 1, max = MAX_ACTIVITIES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub activities: Vec<Activity>,
 
     /// Activities that start when all others are final, whatever the result, at most 100: clean-up and notices. They have

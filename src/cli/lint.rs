@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use crate::engine::text::one_line;
 use crate::lint::{Finding, Options, Report, Severity, lint};
 use crate::manifest::{self, Extent};
 
@@ -60,7 +61,7 @@ pub fn run(arguments: &LintArguments) -> anyhow::Result<ExitCode> {
     let findings: Vec<&Finding> = unreadable.iter().chain(&report.findings).collect();
     let text = match arguments.output {
         Format::Text => {
-            findings.iter().map(|finding| format!("{}\n", on_one_line(&finding.to_string()))).collect()
+            findings.iter().map(|finding| format!("{}\n", one_line(&finding.to_string()))).collect()
         }
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&findings)?),
     };
@@ -93,7 +94,7 @@ fn summary(findings: &[&Finding], report: &Report, arguments: &LintArguments) ->
     text.push('\n');
     if !report.skipped.is_empty() {
         let kinds = report.skipped.iter().map(|(what, count)| format!("{count} {what}"));
-        let all = on_one_line(&kinds.collect::<Vec<_>>().join(", "));
+        let all = one_line(&kinds.collect::<Vec<_>>().join(", "));
         text.push_str(&format!("skipped, because not of {}: {all}\n", crate::api::GROUP));
     }
     let is_missing = |finding: &&&Finding| {
@@ -112,9 +113,4 @@ fn numbered(count: usize, what: &str) -> String {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
     }
-}
-
-/// A text that moves no cursor and begins no line.
-pub(super) fn on_one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -22,6 +22,7 @@ use crate::api::orchestration::ActivityState;
 use crate::app::local::Local;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Settings, instance, temporary_directory};
+use crate::engine::text::one_line;
 use crate::manifest::{self, Loaded, Mistake};
 use crate::shutdown::{self, Signals};
 use crate::telemetry::{self, LogFormat};
@@ -187,7 +188,7 @@ async fn watch(
     let api: Api<Orchestration> = Api::all(client.clone());
     let mut events = watcher(api, watcher::Config::default()).default_backoff().applied_objects().boxed();
     let mut view = View::new(std::io::stderr().is_terminal());
-    let mut changes = Changes::default();
+    let mut changes = Changes::of(wanted);
     let mut latest: Vec<Option<Orchestration>> = vec![None; wanted.len()];
     let time_is_up = async {
         match timeout {
@@ -267,7 +268,5 @@ fn refuse(mistakes: &[Mistake]) -> u8 {
 }
 
 fn tell(line: &str) {
-    let shown: String =
-        line.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
-    drop(writeln!(std::io::stderr(), "{shown}"));
+    drop(writeln!(std::io::stderr(), "{}", one_line(line)));
 }

@@ -20,6 +20,7 @@ use crate::api::labels;
 use crate::client::{Class, bounded, class, words};
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
 use crate::engine::plan::{UNEXPLAINED, UNSEEN};
+use crate::engine::text;
 
 pub mod build;
 pub mod cache;
@@ -29,7 +30,6 @@ mod pod;
 pub mod refusal;
 pub mod start;
 pub mod template;
-mod text;
 
 use cache::Index;
 use facts::{JobFacts, PodFacts};

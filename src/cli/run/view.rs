@@ -13,6 +13,7 @@ use crate::api::Orchestration;
 use crate::api::orchestration::{ActivityState, ActivityStatus};
 use crate::engine::condition;
 use crate::engine::status::duration;
+use crate::engine::text::one_line;
 
 /// How often a spinner turns.
 const TURN: Duration = Duration::from_millis(120);
@@ -20,7 +21,7 @@ const TURN: Duration = Duration::from_millis(120);
 /// One thing that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Name of the Orchestration.
+    /// The Orchestration: its name, behind its namespace if there are several.
     pub orchestration: String,
     /// Id of the activity; absent if the change is of the whole.
     pub activity: Option<String>,
@@ -36,12 +37,21 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct Changes {
     seen: BTreeMap<(String, Option<String>), (String, String)>,
+    shows_namespaces: bool,
 }
 
 impl Changes {
+    /// Nothing seen yet of Orchestrations that are given by namespace and name. Where they are in several namespaces,
+    /// their names alone would not tell them apart.
+    #[must_use]
+    pub fn of(orchestrations: &[(String, String)]) -> Self {
+        let shows_namespaces = is_several(orchestrations.iter().map(|(namespace, _)| namespace.as_str()));
+        Self { shows_namespaces, ..Self::default() }
+    }
+
     /// What changed.
     pub fn since_last(&mut self, orchestration: &Orchestration) -> Vec<Change> {
-        let name = orchestration.name_any();
+        let name = title(orchestration, self.shows_namespaces);
         let Some(status) = &orchestration.status else { return Vec::new() };
         let mut changes = Vec::new();
         // In the order of the tiers, as they run.
@@ -78,6 +88,21 @@ impl Changes {
         let said = (change.state.clone(), change.text.clone());
         let key = (change.orchestration.clone(), change.activity.clone());
         (self.seen.insert(key, said.clone()) != Some(said)).then_some(change)
+    }
+}
+
+/// Whether there is more than one namespace.
+pub(super) fn is_several<'a>(mut namespaces: impl Iterator<Item = &'a str>) -> bool {
+    let first = namespaces.next();
+    namespaces.any(|other| Some(other) != first)
+}
+
+/// What people are told an Orchestration by.
+pub(super) fn title(orchestration: &Orchestration, shows_namespace: bool) -> String {
+    let name = orchestration.name_any();
+    match orchestration.namespace().filter(|_| shows_namespace) {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name,
     }
 }
 
@@ -151,11 +176,11 @@ impl Terminal {
     }
 }
 
-/// One change as a line. Control characters of a process's words never reach the terminal.
+/// One change as a line. What a process said steers no terminal, and a message of several lines is one.
 fn line(change: &Change) -> String {
     let what = change.activity.as_deref().unwrap_or("");
     let text = format!("{:<24} {:<24} {:<10} {}", change.orchestration, what, change.state, change.text);
-    text.trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    one_line(&text)
 }
 
 #[cfg(test)]
@@ -197,9 +222,29 @@ mod tests {
             orchestration: "o".to_owned(),
             activity: None,
             state: "Failed".to_owned(),
-            text: "\u{1b}[2J".to_owned(),
+            text: "\u{1b}[2Jit says \u{202e}txt.exe\u{0}:\nspec.a: wrong\r\nspec.b: wrong\n".to_owned(),
             is_final: true,
         };
-        assert!(!line(&change).contains('\u{1b}'));
+        let shown = format!(
+            "{:<49} {:<10} {}",
+            "o", "Failed", "it says \u{fffd}txt.exe\u{fffd}: | spec.a: wrong | spec.b: wrong"
+        );
+        assert_eq!(line(&change), shown);
+    }
+
+    #[test]
+    fn namesakes_in_several_namespaces_are_told_apart() {
+        let wanted = ["a", "b"].map(|namespace| (namespace.to_owned(), "o".to_owned()));
+        let told = |wanted: &[(String, String)]| -> Vec<String> {
+            let mut changes = Changes::of(wanted);
+            let of = |(namespace, _): &(String, String)| {
+                let mut one = orchestration("Running", "Running");
+                one.metadata.namespace = Some(namespace.clone());
+                changes.since_last(&one).into_iter().map(|change| change.orchestration).collect::<Vec<_>>()
+            };
+            wanted.iter().flat_map(of).collect()
+        };
+        assert_eq!(told(&wanted), ["a/o", "a/o", "b/o", "b/o"]);
+        assert_eq!(told(&wanted[..1]), ["o", "o"]);
     }
 }

@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::text;
 use crate::api::labels;
+use crate::engine::text;
 
 /// Most bytes of a message that is only shown to people.
 const MAX_MESSAGE: usize = 1024;

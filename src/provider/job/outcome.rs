@@ -4,10 +4,9 @@
 //! Must never: look at the world, decide what comes next, or let a pod's words through as they are.
 
 use super::facts::{JobEnd, JobFacts, PodFacts, Said, Terminated};
-use super::text;
 use crate::api::common::Object;
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
-use crate::engine::value;
+use crate::engine::{text, value};
 
 /// Most bytes of a message.
 const MAX_MESSAGE: usize = 1024;

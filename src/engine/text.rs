@@ -1,6 +1,7 @@
-//! Text from strangers: what pods and servers said, made safe to store and to print.
+//! Text from strangers: what files, pods and servers said, made safe to store and to print.
 //!
-//! Responsible for: one line, no control characters, a bounded length. Must never: escape for a particular display.
+//! Responsible for: one line, no control characters, a bounded length. Must never: escape for a particular display, or
+//! be used where a value must be told exactly; [`super::value::printable`] escapes.
 
 /// Stands for every character that could steer a terminal or turn text around.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
@@ -9,10 +10,11 @@ const ELLIPSIS: &str = "…";
 
 /// One line without control characters: lines are joined by ` | `, colours are dropped, everything else that steers
 /// a terminal or the direction of writing becomes U+FFFD.
+#[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for part in text.split(['\n', '\r', '\u{2028}', '\u{2029}']) {
-        let part = printable(part);
+        let part = clean(part);
         if !part.trim().is_empty() {
             if !line.is_empty() {
                 line.push_str(" | ");
@@ -23,7 +25,10 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-fn printable(text: &str) -> String {
+/// Text without control characters, with its spaces as they are: colours are dropped, a tab is a space, everything else
+/// that steers a terminal, begins a line or turns the direction of writing becomes U+FFFD.
+#[must_use]
+pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -33,11 +38,15 @@ fn printable(text: &str) -> String {
                 let _ = characters.find(|c| ('\u{40}'..='\u{7e}').contains(c));
             }
             '\t' => out.push(' '),
-            c if c.is_control() || is_direction_control(c) => out.push(REPLACEMENT),
+            c if c.is_control() || is_line_separator(c) || is_direction_control(c) => out.push(REPLACEMENT),
             c => out.push(c),
         }
     }
     out
+}
+
+fn is_line_separator(character: char) -> bool {
+    matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 fn is_direction_control(character: char) -> bool {
@@ -45,6 +54,7 @@ fn is_direction_control(character: char) -> bool {
 }
 
 /// The beginning of a text, at most so many bytes.
+#[must_use]
 pub fn head(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
@@ -55,6 +65,7 @@ pub fn head(text: &str, limit: usize) -> String {
 }
 
 /// The end of a text, at most so many bytes: of what a program printed before it failed, the last words say why.
+#[must_use]
 pub fn tail(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
@@ -76,6 +87,7 @@ mod tests {
         assert_eq!(one_line("\u{1b}]0;title\u{7}x\0y"), "\u{fffd}]0;title\u{fffd}x\u{fffd}y");
         assert_eq!(one_line("a\u{202e}b\u{9b}31m"), "a\u{fffd}b\u{fffd}31m");
         assert_eq!(one_line("größe 🦀"), "größe 🦀");
+        assert_eq!(clean("  a\tb\n\u{2028}\u{2067}\u{1b}[1mc "), "  a b\u{fffd}\u{fffd}\u{fffd}c ");
     }
 
     #[test]
@@ -92,7 +104,9 @@ mod tests {
         fn a_cut_text_is_never_too_long(text in any::<String>(), limit in 3usize..40) {
             prop_assert!(head(&text, limit).len() <= limit);
             prop_assert!(tail(&text, limit).len() <= limit);
-            prop_assert!(!one_line(&text).chars().any(char::is_control));
+            for shown in [one_line(&text), clean(&text)] {
+                prop_assert!(!shown.chars().any(|c| c.is_control() || is_direction_control(c)));
+            }
         }
     }
 }
