@@ -110,6 +110,7 @@ pub fn check(spec: &Value, path: &str, policies: &[&str]) -> Vec<FieldError> {
             if container.get("image").and_then(Value::as_str).unwrap_or_default().is_empty() {
                 errors.push(FieldError::required(format!("{at}.image"), ""));
             }
+            environment(container, &at, &mut errors);
             mounts(container, list("volumes"), &at, &mut errors);
         }
     }
@@ -119,6 +120,24 @@ pub fn check(spec: &Value, path: &str, policies: &[&str]) -> Vec<FieldError> {
         errors.push(FieldError::not_supported(format!("{path}.restartPolicy"), &json!(policy), &supported));
     }
     errors
+}
+
+fn environment(container: &Value, at: &str, errors: &mut Vec<FieldError>) {
+    for (list, field) in [("env", "name"), ("envFrom", "prefix")] {
+        let elements = container.get(list).and_then(Value::as_array).into_iter().flatten();
+        for (index, element) in elements.enumerate() {
+            let (name, field) =
+                (element.get(field).and_then(Value::as_str), format!("{at}.{list}[{index}].{field}"));
+            let name = name.unwrap_or_default();
+            // No prefix is a good one.
+            if name.is_empty() && list == "env" {
+                errors.push(FieldError::required(&field, ""));
+            }
+            errors.extend(
+                names::variable(name).iter().map(|why| FieldError::invalid(&field, &json!(name), why)),
+            );
+        }
+    }
 }
 
 fn mounts(container: &Value, volumes: &[Value], at: &str, errors: &mut Vec<FieldError>) {

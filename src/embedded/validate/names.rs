@@ -1,4 +1,4 @@
-//! Names: what may be the name of an object, a label or a finalizer.
+//! Names: what may be the name of an object, a label, a finalizer or a variable.
 //!
 //! Responsible for: Kubernetes' rules of names and their wording. Must never: look further than at a text.
 
@@ -115,6 +115,18 @@ pub fn config_key(key: &str) -> Vec<String> {
         ));
     }
     wrong
+}
+
+/// What is wrong with the name of a variable that is not empty, since Kubernetes 1.32.
+#[must_use]
+pub fn variable(name: &str) -> Vec<String> {
+    if name.chars().all(|c| matches!(c, ' '..='~') && c != '=') {
+        return Vec::new();
+    }
+    vec![
+        "a valid environment variable name must consist only of printable ASCII characters other than '='"
+            .to_owned(),
+    ]
 }
 
 fn too_long(text: &str, limit: usize, unit: &str) -> Vec<String> {

@@ -94,6 +94,16 @@ fn jobs() -> Vec<Case> {
         case("a Job that mounts what is not there")
             .post("jobs", job_with(|job| job["spec"]["template"]["spec"]["volumes"] = json!([])), 422)
             .reason("Invalid"),
+        case("a Job with variables that cannot be named so")
+            .post("jobs?dryRun=All", job_with(|job| {
+                let container = &mut job["spec"]["template"]["spec"]["containers"][0];
+                container["env"] = json!([
+                    {"name": "a b=", "value": "x"}, {"name": "1x", "value": "x"}, {"name": "", "value": "x"}, {"value": "x"},
+                    {"name": "ü"}, {"name": "a\tb"}, {"name": "a.b-c d~"},
+                ]);
+                container["envFrom"] = json!([{"prefix": "p=", "configMapRef": {"name": "c"}}, {"prefix": "", "secretRef": {"name": "s"}}]);
+            }), 422)
+            .reason("Invalid"),
         case("a Job with negative numbers").post("jobs", job_with(|job| job["spec"]["backoffLimit"] = json!(-1)), 422).reason("Invalid"),
         case("a Job with a name that is too long")
             .post("jobs", job_with(|job| job["metadata"]["name"] = json!("x".repeat(64))), 422)
