@@ -44,6 +44,8 @@ pub enum Command {
     /// read.
     Lint(lint::LintArguments),
     /// Draw the activities of OrchestrationDefinitions: tiers, and what depends on what.
+    ///
+    /// Exit code 0: all are drawn, 1: one cannot be drawn, 2: a file cannot be read, or there is nothing to draw.
     Graph(graph::GraphArguments),
     /// Write the CustomResourceDefinitions, one file per kind.
     Crds {
@@ -65,8 +67,8 @@ pub struct ControllerArguments {
     /// Most objects of one kind that are worked on at the same time.
     #[arg(long, env = "ORCHESTRATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
-    /// Delete pinned definitions (ControllerRevisions) that nothing has referred to for so many seconds, 60 to 31536000.
-    #[arg(long, env = "ORCHESTRATOR_REVISION_RETENTION_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(60..=31_536_000))]
+    /// Delete pinned definitions (ControllerRevisions) that nothing has referred to for so many seconds, 120 to 31536000.
+    #[arg(long, env = "ORCHESTRATOR_REVISION_RETENTION_SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(120..=31_536_000))]
     pub revision_retention_seconds: u32,
     #[command(flatten)]
     #[allow(missing_docs)] // clap would show it instead of what the subcommand does

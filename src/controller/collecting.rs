@@ -2,6 +2,14 @@
 //!
 //! Responsible for: that revisions do not pile up with every edit of a definition. Must never: delete one that an
 //! Orchestration refers to, finished or not, or that one is being pinned to; in doubt it stays.
+//!
+//! Within this process a lock keeps the two apart. No lock reaches another process that works at the same time: a leader
+//! that does not know yet that it is none, or a second operator without an election. It can only pin to a revision that it
+//! read as that of a definition, and every version of a definition comes by our own watch as well. From then on a revision
+//! stays for the time that the settings say, however short the definition named it; each of the few calls from reading a
+//! definition to recording what is pinned is bounded ([`crate::client::CALL_TIMEOUT`]), and far shorter together. Where
+//! our watch is behind the server, nothing of that definition is deleted. A creation of the same content afterwards is
+//! another object, which the precondition on the uid spares.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,6 +18,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -35,8 +44,15 @@ struct Candidate {
     definition: Definition,
 }
 
-/// Collects until it is dropped. What nothing refers to stays for the time that the settings say: far longer than any
-/// process takes from reading a definition to recording that an Orchestration is pinned to it.
+/// Takes note of a version of a definition, however soon another one follows.
+pub(super) fn saw(context: &Context, definition: &Guarded<OrchestrationDefinition>) {
+    let status = definition.content.as_ref().ok().and_then(|definition| definition.status.as_ref());
+    if let Some(revision) = status.and_then(|status| status.revision.as_deref()) {
+        context.revisions.note_named(&definition.namespace().unwrap_or_default(), revision);
+    }
+}
+
+/// Collects until it is dropped. What nothing refers to stays for the time that the settings say.
 pub async fn run(context: Arc<Context>) {
     let mut unused = HashMap::new();
     loop {
@@ -53,6 +69,7 @@ async fn sweep(context: &Context, unused: &mut HashMap<String, Instant>) -> Resu
     let listed: HashSet<&str> = candidates.iter().map(|candidate| candidate.uid.as_str()).collect();
     unused.retain(|uid, _| listed.contains(uid.as_str()));
     let used = Used::in_caches(context);
+    let named = context.revisions.named_within(context.settings.revision_retention);
     let mut due: BTreeMap<Definition, Vec<Candidate>> = BTreeMap::new();
     for candidate in candidates {
         if used.holds(&candidate) {
@@ -60,7 +77,8 @@ async fn sweep(context: &Context, unused: &mut HashMap<String, Instant>) -> Resu
             continue;
         }
         let since = *unused.entry(candidate.uid.clone()).or_insert_with(Instant::now);
-        if since.elapsed() >= context.settings.revision_retention {
+        let was_named = named.contains(&(candidate.definition.0.clone(), candidate.name.clone()));
+        if since.elapsed() >= context.settings.revision_retention && !was_named {
             due.entry(candidate.definition.clone()).or_default().push(candidate);
         }
     }
@@ -173,6 +191,11 @@ async fn used_now(
         Api::namespaced(context.client.0.clone(), namespace);
     let found = bounded(definitions.get_opt(definition)).await;
     let found = found.map_err(|source| Error::Read { what: "the OrchestrationDefinition", source })?;
+    let version = found.as_ref().and_then(ResourceExt::resource_version);
+    let seen = context.definitions.orchestrations.get(&ObjectRef::new(definition).within(namespace));
+    if version != seen.and_then(|seen| seen.resource_version()) {
+        return Ok(None);
+    }
     match found.map(|found| found.content) {
         None => {}
         Some(Err(_)) => return Ok(None),

@@ -3,8 +3,9 @@
 //! Responsible for: storing a revision before the first Orchestration is pinned to it, and reading it back after a
 //! restart. Must never: change one, or give it an owner: the garbage collector would take it with the definition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::api::{Api, PostParams};
 use kube::core::Status;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::time::Instant;
 
 use super::context::ClientHandle;
 use super::definitions::Resolved;
@@ -37,13 +39,21 @@ pub struct Revisions {
     pinned: Mutex<HashMap<(String, String), Arc<Pinned>>>,
     /// Held for reading while a revision is stored that no status refers to yet, for writing while one is deleted.
     in_use: RwLock<()>,
+    /// When a definition was last seen to name a revision, by namespace and name.
+    named: Mutex<HashMap<(String, String), Instant>>,
 }
 
 impl Revisions {
     /// An empty cache.
     #[must_use]
     pub fn new(client: ClientHandle, allow_host_access: bool) -> Self {
-        Self { client, allow_host_access, pinned: Mutex::default(), in_use: RwLock::default() }
+        Self {
+            client,
+            allow_host_access,
+            pinned: Mutex::default(),
+            in_use: RwLock::default(),
+            named: Mutex::default(),
+        }
     }
 
     /// Keeps every revision from being deleted as long as the guard lives: from before one is stored until a status
@@ -55,6 +65,21 @@ impl Revisions {
     /// Waits until no acceptance is between its revision and its status, and holds up those to come.
     pub async fn none_in_use(&self) -> RwLockWriteGuard<'_, ()> {
         self.in_use.write().await
+    }
+
+    /// Remembers that a definition names a revision as its own: whoever reads it in this moment may pin an Orchestration
+    /// to it.
+    pub fn note_named(&self, namespace: &str, name: &str) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.insert((namespace.to_owned(), name.to_owned()), Instant::now());
+    }
+
+    /// The revisions that a definition came to name within a time, by namespace and name; what was before is forgotten.
+    #[must_use]
+    pub fn named_within(&self, time: Duration) -> HashSet<(String, String)> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.retain(|_, at| at.elapsed() < time);
+        named.keys().cloned().collect()
     }
 
     /// Forgets a revision that is gone.

@@ -101,6 +101,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
                 context.written.definitions.forget(&gone.uid().unwrap_or_default());
             }
             let (Event::Apply(changed) | Event::InitApply(changed)) = event else { return };
+            collecting::saw(&context, changed);
             for waiting in orchestration::waiting_for(
                 &context,
                 &changed.namespace().unwrap_or_default(),

@@ -85,6 +85,30 @@ async fn a_revision_stays_as_long_as_an_orchestration_refers_to_it_and_goes_late
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revision_that_a_definition_names_between_two_looks_stays_as_if_it_were_new() {
+    // Another process may have read the definition in that moment, and be about to pin an Orchestration to it.
+    let sandbox = sandbox().await;
+    let old = run(&sandbox, "old").await;
+    edit(&sandbox, 2).await;
+    let new = run(&sandbox, "new").await;
+    sandbox.api::<Orchestration>().delete("old", &DeleteParams::default()).await.unwrap();
+    sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
+    // Not at a look, which comes every ten minutes.
+    tokio::time::sleep(KEPT - Duration::from_secs(300)).await;
+    sandbox.apply([definition("d", activities(1))]).await;
+    let again = sandbox
+        .until("d", |d: &OrchestrationDefinition| d.status.as_ref().is_some_and(|s| s.revision.is_some()))
+        .await;
+    assert_eq!(again.status.unwrap().revision.as_ref(), Some(&old));
+    sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
+    let both = sorted(vec![old, new.clone()]);
+    tokio::time::sleep(KEPT - Duration::from_secs(60)).await;
+    assert_eq!(revisions(&sandbox).await, both, "it has become unused again only now");
+    tokio::time::sleep(LONG).await;
+    assert_eq!(revisions(&sandbox).await, [new.as_str()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_revisions_of_a_definition_that_is_gone_go_with_its_last_orchestration() {
     let sandbox = sandbox().await;
     let revision = run(&sandbox, "run").await;
