@@ -3,12 +3,14 @@
 //! Responsible for: bounds on every call, and one classification of errors. Must never: retry by itself; the
 //! controllers do, per object.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
-use kube::core::Status;
-use kube::{Client, Config};
+use kube::core::{NamespaceResourceScope, Status};
+use kube::{Client, Config, Resource};
+use serde::de::DeserializeOwned;
 use tower::timeout::TimeoutLayer;
 
 /// Longest that one call may take. The layer of the client that retries on its own could hold a call for minutes and
@@ -24,6 +26,29 @@ pub enum Class {
     Conflict,
     /// It stays until a person changes something.
     Permanent,
+}
+
+/// An object in a namespace, of a kind that is known when we are compiled: all that a call for it or its watch takes.
+pub trait Namespaced:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + DeserializeOwned
+    + Clone
+    + Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Namespaced for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + Sync
+        + 'static
+{
 }
 
 /// A client from the kubeconfig, or from the pod's ServiceAccount.

@@ -62,7 +62,7 @@ pub struct OrchestrationDefinitionSpec {
     pub schema: Option<Object>,
 
     /// The activities, at most 1000. Independent ones run in parallel.
-    #[schemars(length(min = 1, max = 1000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    #[schemars(length(min = 1, max = MAX_ACTIVITIES), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub activities: Vec<Activity>,
 
     /// What `status.output` of an Orchestration holds once it has succeeded. A source that is absent then, as all

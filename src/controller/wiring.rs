@@ -3,7 +3,6 @@
 //! Responsible for: one watch per kind, and which change wakes which object. Must never: look into an object further
 //! than that takes.
 
-use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,6 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller, WatchStreamExt, predicates};
 use kube::{Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -33,6 +31,7 @@ use super::report::Reporter;
 use super::revisions::Revisions;
 use super::{activity_definition, collecting, orchestration, orchestration_definition};
 use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, labels};
+use crate::client::Namespaced;
 use crate::clock::Clock;
 use crate::config::{Scope, Settings};
 use crate::provider::job::JobProvider;
@@ -193,13 +192,7 @@ fn tap<K>(
     seen: impl Fn(&Event<Guarded<K>>) + Send + 'static,
 ) -> impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + DeserializeOwned
-        + Clone
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+    K: Namespaced,
 {
     watcher::watcher(scoped::<Guarded<K>>(context), watcher::Config::default())
         .default_backoff()
@@ -219,12 +212,7 @@ fn children<F>(
 ) -> BoxFuture<'static, ()>
 where
     F: Facts,
-    F::Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + DeserializeOwned
-        + Clone
-        + Debug
-        + Send
-        + 'static,
+    F::Object: Namespaced,
 {
     let context = Arc::clone(context);
     let config = watcher::Config::default().labels(&labels::children_selector());
@@ -271,13 +259,7 @@ fn controller<K, F>(
     reconcile: fn(Arc<Guarded<K>>, Arc<Context>) -> F,
 ) -> BoxFuture<'static, ()>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + DeserializeOwned
-        + Clone
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+    K: Namespaced,
     F: Future<Output = Result<Action, Error>> + Send + 'static,
     ObjectRef<Guarded<K>>: Hash,
 {

@@ -4,7 +4,6 @@
 //! Responsible for: that a test about data needs no cluster. Must never: answer for a server; what one decides is asked
 //! of the real one.
 
-use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -18,12 +17,12 @@ use kube::discovery::ApiResource;
 use kube::runtime::wait::await_condition;
 use kube::{Client, Resource};
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
+use orchestrator::client::Namespaced;
 use orchestrator::clock::Clock;
 use orchestrator::config::Settings;
 use orchestrator::embedded::job;
 use orchestrator::embedded::kinds::definition::Definition;
 use orchestrator::embedded::server::Server;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -143,7 +142,7 @@ impl Sandbox {
     /// Changes the spec of an object.
     pub async fn edit<K>(&self, name: &str, spec: Value)
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
+        K: Namespaced,
     {
         let patch = Patch::Merge(json!({ "spec": spec }));
         self.api::<K>().patch(name, &PatchParams::default(), &patch).await.unwrap();
@@ -152,12 +151,7 @@ impl Sandbox {
     /// Waits until an object is as it should be.
     pub async fn until<K>(&self, name: &str, holds: impl Fn(&K) -> bool) -> K
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + DeserializeOwned
-            + Clone
-            + Debug
-            + Send
-            + 'static,
+        K: Namespaced,
     {
         let found = await_condition(self.api::<K>(), name, |object: Option<&K>| object.is_some_and(&holds));
         match tokio::time::timeout(PATIENCE, found).await {
@@ -169,13 +163,7 @@ impl Sandbox {
     /// What an object says in a condition, once it says so of its newest version.
     pub async fn told<K>(&self, name: &str, type_: &str) -> String
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + DeserializeOwned
-            + Clone
-            + Debug
-            + Send
-            + Told
-            + 'static,
+        K: Namespaced + Told,
     {
         let found = self
             .until::<K>(name, |object| {
@@ -209,7 +197,7 @@ impl Sandbox {
     /// The names of all objects of a kind.
     pub async fn names<K>(&self) -> Vec<String>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
+        K: Namespaced,
     {
         let found = self.api::<K>().list(&ListParams::default()).await.unwrap();
         found.items.into_iter().filter_map(|object| object.meta().name.clone()).collect()

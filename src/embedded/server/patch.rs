@@ -9,6 +9,7 @@ use super::Call;
 use crate::embedded::kinds::Kind;
 use crate::embedded::refusal::Refusal;
 use crate::embedded::validate::decode;
+use crate::embedded::validate::typed::go_word;
 
 /// Most operations of a JSON patch.
 const MAX_OPERATIONS: usize = 10_000;
@@ -33,7 +34,7 @@ fn undecodable(words: &str) -> Refusal {
 fn merge_patch(bytes: &[u8], mut object: Value) -> Result<Value, Refusal> {
     let patch = decode::read(bytes).map_err(|words| undecodable(&words))?;
     if !patch.is_object() {
-        let word = word(&patch);
+        let word = go_word(&patch);
         return Err(undecodable(&format!(
             "json: cannot unmarshal {word} into Go value of type map[string]interface {{}}"
         )));
@@ -45,7 +46,7 @@ fn merge_patch(bytes: &[u8], mut object: Value) -> Result<Value, Refusal> {
 fn json_patch(bytes: &[u8], mut object: Value) -> Result<Value, Refusal> {
     let patch = decode::read(bytes).map_err(|words| undecodable(&words))?;
     let Some(operations) = patch.as_array() else {
-        let word = word(&patch);
+        let word = go_word(&patch);
         return Err(undecodable(&format!(
             "json: cannot unmarshal {word} into Go value of type []handlers.jsonPatchOp"
         )));
@@ -65,15 +66,4 @@ fn json_patch(bytes: &[u8], mut object: Value) -> Result<Value, Refusal> {
         json_patch::patch(&mut object, &[operation]).map_err(|_| Refusal::patch_does_not_fit())?;
     }
     Ok(object)
-}
-
-fn word(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }

@@ -95,7 +95,8 @@ fn go_type(schema: &Schema) -> String {
     }
 }
 
-fn go_word(value: &Value) -> &'static str {
+/// What the Go decoder calls a value.
+pub(in crate::embedded) fn go_word(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

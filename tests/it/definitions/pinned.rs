@@ -1,15 +1,12 @@
 //! A run keeps the definitions that it was accepted with, whatever becomes of them.
 
-use std::fmt::Debug;
-
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use kube::core::NamespaceResourceScope;
 use kube::runtime::watcher;
-use kube::{Resource, ResourceExt};
 use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
-use serde::de::DeserializeOwned;
+use orchestrator::client::Namespaced;
 use serde_json::{Value, json};
 
 use crate::support::cluster::TestNamespace;
@@ -28,12 +25,7 @@ async fn pod_of(namespace: &TestNamespace, run: &str, activity: &str) -> Pod {
 /// Deletes an object and waits until it is gone.
 pub async fn delete<K>(namespace: &TestNamespace, name: &str)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + DeserializeOwned
-        + Clone
-        + Debug
-        + Send
-        + 'static,
+    K: Namespaced,
 {
     let api: Api<K> = namespace.api();
     let found = api.get(name).await.unwrap();
@@ -43,7 +35,7 @@ where
 
 pub async fn edit<K>(namespace: &TestNamespace, name: &str, spec: Value)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
+    K: Namespaced,
 {
     let api: Api<K> = namespace.api();
     api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await.unwrap();

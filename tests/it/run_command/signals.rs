@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,6 +28,12 @@ struct Run {
     directory: tempfile::TempDir,
 }
 
+/// A run of a file that puts its files where it is told to, with no input, and with outputs to be read.
+fn spawn(command: &mut Command, file: &Path, arguments: &[&str], temporary: &Path) -> Child {
+    command.args(["run", file.to_str().unwrap()]).args(arguments).env("TMPDIR", temporary);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 impl Run {
     /// Starts it, and returns once its process runs.
     fn start(command: &mut Command, text: &str, arguments: &[&str]) -> Self {
@@ -40,15 +46,7 @@ impl Run {
         pipe_file(&go);
         let text = format!("exec 9> {}; GO={}; {text}", pipe.display(), go.display());
         std::fs::write(&file, script(&text)).unwrap();
-        let mut child = command
-            .args(["run", file.to_str().unwrap()])
-            .args(arguments)
-            .env("TMPDIR", &temporary)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(command, &file, arguments, &temporary);
         let errors = BufReader::new(child.stderr.take().unwrap());
         let pipe = within(move || {
             // Opens when the process has opened the other end.
@@ -152,14 +150,7 @@ fn a_signal_before_anything_is_made_is_heard() {
     let (file, temporary) = (directory.path().join("run.yaml"), directory.path().join("temporary"));
     pipe_file(&file);
     std::fs::create_dir(&temporary).unwrap();
-    let child = Command::new(ORCHESTRATOR)
-        .args(["run", file.to_str().unwrap()])
-        .env("TMPDIR", &temporary)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = spawn(&mut Command::new(ORCHESTRATOR), &file, &[], &temporary);
     let id = Pid::from_child(&child);
     // Opens when the run has: it reads its files now, and there is no end of them.
     let writer = within(move || File::create(file).unwrap());
