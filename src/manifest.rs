@@ -12,9 +12,11 @@ use serde_json::Value;
 
 mod lines;
 mod parse;
+mod part;
 
 pub use lines::Lines;
 use parse::parse;
+pub use part::Part;
 
 /// Largest file that is read, in bytes: more than any object that an API server takes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -84,25 +86,6 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// One part of a file: what stands between two lines that separate documents.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is: anything.
-    pub value: Value,
-    /// It as it was written.
-    text: String,
-}
-
-impl Part {
-    /// The lines of its fields, counted in the file.
-    #[must_use]
-    pub fn lines(&self) -> Lines {
-        Lines::read(&self.text, self.place.line)
-    }
-}
-
 /// How far the reading of a directory goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -150,16 +133,20 @@ pub fn load(paths: &[PathBuf]) -> Loaded {
 }
 
 /// Reads all parts of files and directories in the order of names, and tells what cannot be read; `-` is standard
-/// input. What is named twice is read once.
+/// input. What is named twice is read once, and of a list there is what it holds.
 pub fn read(paths: &[PathBuf], extent: Extent) -> Vec<Result<Part, Mistake>> {
     let mut parts = Vec::new();
     for (file, text) in sources(paths, extent) {
         match text {
-            Ok(text) => parts.extend(split(&text).into_iter().enumerate().map(|(number, (line, part))| {
-                let place = Place { document: number + 1, line, ..file.clone() };
-                let value = parse(&place, part)?;
-                Ok(Part { place, value, text: part.to_owned() })
-            })),
+            Ok(text) => {
+                for (number, (line, document)) in split(&text).into_iter().enumerate() {
+                    let place = Place { document: number + 1, line, ..file.clone() };
+                    match parse(&place, document) {
+                        Ok(value) => parts.extend(Part::all(place, value, document).map(Ok)),
+                        Err(mistake) => parts.push(Err(mistake)),
+                    }
+                }
+            }
             Err(message) => parts.push(Err(Mistake { place: file, message })),
         }
     }
@@ -391,6 +378,32 @@ mod tests {
         assert_eq!(mistakes.len(), 1);
         assert!(mistakes[0].starts_with("f.yaml:2: document 1: is not YAML: column "), "{mistakes:?}");
         assert!(mistakes[0].ends_with(parse::TEMPLATE_HINT), "{mistakes:?}");
+    }
+
+    #[test]
+    fn a_tab_is_told_where_it_stands() {
+        let told = |text: &str| parse_text(text).1.join("\n");
+        let says = |line: usize, column: usize| {
+            format!(
+                "f.yaml:{line}: document 1: is not YAML: column {column}: tabs cannot indent, only spaces can"
+            )
+        };
+        assert_eq!(told("kind: A\n# x\nspec:\n  a: 1\n\tx: y\n"), says(5, 1));
+        assert_eq!(told("kind: A\nspec:\n  - a\n  \t- b\n"), says(4, 3));
+        assert!(told("kind: A\nspec:\n\ta: b\n").starts_with("f.yaml:3: document 1: is not YAML: column "));
+        let json = "{\n\t\"kind\": \"A\",\n\t\"apiVersion\": \"v1\"\n}\n";
+        assert_eq!(told(json), "", "a tab is a space in JSON");
+    }
+
+    #[test]
+    fn scalars_are_what_they_are_for_kubectl() {
+        let text =
+            "{kind: A, apiVersion: v1, x: [0644, 0o644, 0, 08, 1_000, yes, off, ~, 2024-01-01, '010']}";
+        let (documents, mistakes) = parse_text(text);
+        assert_eq!(mistakes, Vec::<String>::new());
+        let expected = serde_json::json!([420, 420, 0, 8, 1000, true, false, null, "2024-01-01", "010"]);
+        let found = &documents[0].value["x"];
+        assert_eq!(found.to_string().replace("8.0", "8"), expected.to_string());
     }
 
     #[test]

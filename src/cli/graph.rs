@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::api::{ActivityDefinitionSpec, GROUP, OrchestrationDefinitionSpec};
 use crate::engine::definition::{Compiled, CompiledActivity, TypeState, compile};
 use crate::engine::text::{clean, one_line};
-use crate::manifest::{self, Extent, Mistake, Part};
+use crate::manifest::{self, Extent, Mistake, Part, Place};
 
 /// Exit code when a file cannot be read; the definitions in the others are drawn.
 const UNREADABLE: u8 = 2;
@@ -53,12 +53,7 @@ pub fn run(arguments: &GraphArguments) -> anyhow::Result<ExitCode> {
         match part {
             Ok(part) if is_ours(&part) => match drawn(&part) {
                 Ok(drawn) => all.push(drawn),
-                Err(messages) => {
-                    let place = &part.place;
-                    mistakes.extend(
-                        messages.into_iter().map(|message| Mistake { place: place.clone(), message }),
-                    );
-                }
+                Err(wrong) => mistakes.extend(wrong),
             },
             Ok(_) => {}
             Err(mistake) => {
@@ -94,18 +89,20 @@ fn is_ours(part: &Part) -> bool {
 }
 
 /// The graph needs no activity types: all are taken to exist, and to take and produce anything.
-fn drawn(part: &Part) -> Result<Drawn, Vec<String>> {
+fn drawn(part: &Part) -> Result<Drawn, Vec<Mistake>> {
     let name = part.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mistake = |path: &str, message: &dyn fmt::Display| {
+        let place = Place { line: part.lines().of(path), ..part.place.clone() };
+        let object = format!("OrchestrationDefinition {name}");
+        Mistake { place, message: format!("{}: {message}", object.trim_end()) }
+    };
     let spec = part.value.get("spec").cloned().unwrap_or_default();
     let spec: OrchestrationDefinitionSpec = serde_json::from_value(spec)
-        .map_err(|error| vec![format!("OrchestrationDefinition {name}: spec: cannot be read: {error}")])?;
+        .map_err(|error| vec![mistake("spec", &format_args!("spec: cannot be read: {error}"))])?;
     let anything: ActivityDefinitionSpec = serde_json::from_value(Value::Object(serde_json::Map::new()))
-        .map_err(|error| vec![error.to_string()])?;
+        .map_err(|error| vec![mistake("", &error)])?;
     let compiled = compile(&spec, |_| TypeState::Ready(&anything)).map_err(|problems| {
-        problems
-            .iter()
-            .map(|problem| format!("OrchestrationDefinition {name}: {problem}"))
-            .collect::<Vec<_>>()
+        problems.iter().map(|problem| mistake(&problem.path, problem)).collect::<Vec<_>>()
     })?;
     Ok(Drawn { name, compiled })
 }
@@ -193,8 +190,9 @@ fn mermaid(text: &mut String, all: &[Drawn]) -> fmt::Result {
 }
 
 fn in_mermaid(text: &str) -> String {
-    let escaped = clean(text).replace('&', "&amp;").replace('"', "&quot;");
-    escaped.replace('<', "&lt;").replace('>', "&gt;")
+    // # begins an escape of Mermaid's own, and ` a text with Markdown.
+    let escaped = clean(text).replace('&', "&amp;").replace('#', "&num;").replace('`', "&grave;");
+    escaped.replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn dot(text: &mut String, all: &[Drawn]) -> fmt::Result {
@@ -221,7 +219,9 @@ fn dot(text: &mut String, all: &[Drawn]) -> fmt::Result {
 }
 
 fn in_dot(text: &str) -> String {
-    let lines = text.split('\n').map(|line| clean(line).replace('\\', "\\\\").replace('"', "\\\""));
+    // Graphviz reads escapes of HTML in every label.
+    let escaped = |line: &str| clean(line).replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"");
+    let lines = text.split('\n').map(escaped);
     format!("\"{}\"", lines.collect::<Vec<_>>().join("\\n"))
 }
 
@@ -286,6 +286,7 @@ flow.example.com  1 activity in 1 tier
         );
         assert_eq!(shown(mermaid, &[FLOW, FLOW]).matches("flowchart").count(), 1);
         assert_eq!(in_mermaid("a\"<b>&\n"), "a&quot;&lt;b&gt;&amp;\u{fffd}");
+        assert_eq!(in_mermaid("`#35;x`"), "&grave;&num;35;x&grave;");
     }
 
     #[test]
@@ -313,5 +314,6 @@ flow.example.com  1 activity in 1 tier
 "
         );
         assert_eq!(in_dot("a\"\\\nb"), "\"a\\\"\\\\\\nb\"");
+        assert_eq!(in_dot("&lt;"), "\"&amp;lt;\"");
     }
 }

@@ -21,46 +21,30 @@ pub(super) struct Sorted<'p> {
     pub(super) report: Report,
 }
 
-/// Sorts documents. The items of a List are documents of their own.
+/// Sorts documents.
 pub(super) fn sort<'p>(parts: &'p [Part], kinds: &[Arc<Kind>], evaluator: &Evaluator) -> Sorted<'p> {
     let mut sorted = Sorted { subjects: Vec::new(), report: Report::default() };
     for part in parts {
-        let is_list =
-            text(&part.value, "kind") == Some("List") && text(&part.value, "apiVersion") == Some("v1");
-        match part.value.get("items").and_then(Value::as_array).filter(|_| is_list) {
-            Some(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    sorted.add(part, item, Some(index), kinds, evaluator);
-                }
-            }
-            None => sorted.add(part, &part.value, None, kinds, evaluator),
-        }
+        sorted.add(part, kinds, evaluator);
     }
     sorted
 }
 
 impl<'p> Sorted<'p> {
-    fn add(
-        &mut self,
-        part: &'p Part,
-        value: &'p Value,
-        item: Option<usize>,
-        kinds: &[Arc<Kind>],
-        evaluator: &Evaluator,
-    ) {
+    fn add(&mut self, part: &'p Part, kinds: &[Arc<Kind>], evaluator: &Evaluator) {
+        let value = &part.value;
         if value.is_null() {
             return;
         }
         match judge(value, kinds) {
-            Judged::Ours(kind) => self.subjects.push(Subject::new(part, value, item, kind, evaluator)),
+            Judged::Ours(kind) => self.subjects.push(Subject::new(part, kind, evaluator)),
             Judged::Other(what) => *self.report.skipped.entry(what).or_default() += 1,
             Judged::Wrong(path, message) => {
-                let lines = item.map_or_else(|| part.lines(), |index| part.lines().element("items", index));
                 let metadata = value.get("metadata").unwrap_or(&Value::Null);
                 self.report.checked += 1;
                 self.report.findings.push(Finding {
                     file: part.place.file.display().to_string(),
-                    line: lines.of(path),
+                    line: part.lines().of(path),
                     document: part.place.document,
                     kind: text(value, "kind").unwrap_or_default().to_owned(),
                     name: text(metadata, "name").unwrap_or_default().to_owned(),

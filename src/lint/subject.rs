@@ -32,9 +32,6 @@ pub(super) struct Subject<'p> {
     /// Its name, or the beginning of one that is to be generated.
     pub(super) name: String,
     part: &'p Part,
-    value: &'p Value,
-    /// Its number in a List.
-    item: Option<usize>,
     examined: Examined,
     told: Vec<Told>,
 }
@@ -48,15 +45,9 @@ struct Told {
 
 impl<'p> Subject<'p> {
     /// Examines a document.
-    pub(super) fn new(
-        part: &'p Part,
-        value: &'p Value,
-        item: Option<usize>,
-        kind: Arc<Kind>,
-        evaluator: &Evaluator,
-    ) -> Self {
-        let examined = examine(&kind, value, evaluator);
-        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
+    pub(super) fn new(part: &'p Part, kind: Arc<Kind>, evaluator: &Evaluator) -> Self {
+        let examined = examine(&kind, &part.value, evaluator);
+        let text = |pointer: &str| part.value.pointer(pointer).and_then(Value::as_str);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName")).unwrap_or_default();
         let namespace = text("/metadata/namespace").unwrap_or(DEFAULT_NAMESPACE);
         let mut subject = Self {
@@ -64,8 +55,6 @@ impl<'p> Subject<'p> {
             name: name.to_owned(),
             kind,
             part,
-            value,
-            item,
             examined,
             told: Vec::new(),
         };
@@ -94,7 +83,7 @@ impl<'p> Subject<'p> {
 
     /// Whether its name is not generated.
     pub(super) fn has_name(&self) -> bool {
-        self.value.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| !name.is_empty())
+        self.part.value.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| !name.is_empty())
     }
 
     /// The directory of its file.
@@ -104,7 +93,7 @@ impl<'p> Subject<'p> {
 
     /// Where it stands.
     pub(super) fn place(&self) -> Place {
-        Place { line: self.line(""), ..self.part.place.clone() }
+        Place { line: self.part.lines().of(""), ..self.part.place.clone() }
     }
 
     /// The answer of the server, if it would refuse the document.
@@ -152,21 +141,12 @@ impl<'p> Subject<'p> {
         });
     }
 
-    fn line(&self, path: &str) -> usize {
-        let lines = self.part.lines();
-        match self.item {
-            Some(index) => lines.element("items", index).of(path),
-            None => lines.of(path),
-        }
-    }
-
     /// Everything that was told, with its lines.
     pub(super) fn into_findings(self) -> Vec<Finding> {
         if self.told.is_empty() {
             return Vec::new();
         }
         let lines = self.part.lines();
-        let lines = self.item.map_or_else(|| lines.clone(), |index| lines.element("items", index));
         let finding = |told: Told| Finding {
             file: self.part.place.file.display().to_string(),
             line: lines.of(&told.place()),

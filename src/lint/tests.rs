@@ -192,3 +192,20 @@ fn a_template_that_reaches_into_the_node_may_be_allowed() {
     let allowed = Options { allow_host_access: true, ..Options::default() };
     assert_eq!(told(&[("f.yaml", &text)], allowed).0, Vec::<String>::new());
 }
+
+#[test]
+fn lists_of_every_kind_and_depth_are_taken_apart() {
+    let orchestration = "apiVersion: orchestrator.dev/v1alpha1\n    kind: Orchestration\n    metadata: {name: x}\n    spec: {}\n";
+    let nested = format!(
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - {orchestration}"
+    );
+    check(&nested, &["f.yaml:10: spec.type: Required value"]);
+    let of_ours = "apiVersion: orchestrator.dev/v1alpha1\nkind: OrchestrationList\nitems:\n- metadata: {name: one}\n  spec: {}\n- metadata: {name: two}\n\n  spec: {type: []}\n";
+    check(
+        of_ours,
+        &[
+            "f.yaml:5: spec.type: Required value",
+            "f.yaml:8: spec.type: Invalid value: \"array\": spec.type in body must be of type string: \"array\"",
+        ],
+    );
+}

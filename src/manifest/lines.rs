@@ -51,13 +51,13 @@ impl Lines {
         here.line
     }
 
-    /// The lines of an element of a list at the top, such as `items`.
+    /// The lines of an element of a list at the top, such as `items`; of all if there is none.
     #[must_use]
-    pub fn element(&self, list: &str, index: usize) -> Self {
-        let Inner::Members(members) = &self.inner else { return self.clone() };
+    pub fn element(&self, list: &str, index: usize) -> &Self {
+        let Inner::Members(members) = &self.inner else { return self };
         match members.get(list).map(|list| &list.inner) {
-            Some(Inner::Elements(elements)) => elements.get(index).cloned().unwrap_or_else(|| self.clone()),
-            _ => self.clone(),
+            Some(Inner::Elements(elements)) => elements.get(index).unwrap_or(self),
+            _ => self,
         }
     }
 

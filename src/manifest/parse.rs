@@ -12,18 +12,42 @@ use super::{Mistake, Place};
 pub(super) const TEMPLATE_HINT: &str =
     " (this looks like a template: render it first, as `helm template` does, and hand on the result as -)";
 
+/// What is said of a tab in the indentation.
+const TAB: &str = "tabs cannot indent, only spaces can";
+
 /// What a document holds.
 pub(super) fn parse(place: &Place, text: &str) -> Result<Value, Mistake> {
-    serde_saphyr::from_str(text).map_err(|error| {
-        let line = error.location().map_or(place.line, |location| {
-            place.line + usize::try_from(location.line()).unwrap_or(1).saturating_sub(1)
-        });
-        let mut message = words(&error);
+    // 0644 is 420, as for kubectl.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let at = error
+            .location()
+            .map_or(0, |location| usize::try_from(location.line()).unwrap_or(1).saturating_sub(1));
+        let (line, mut message) = match tab(&error, text, at) {
+            Some((line, column)) => (place.line + line, not_yaml(column, TAB)),
+            None => (place.line + at, words(&error)),
+        };
         if text.contains("{{") {
             message.push_str(TEMPLATE_HINT);
         }
         Mistake { place: Place { line, ..place.clone() }, message }
     })
+}
+
+/// Line, from 0, and column, from 1, of a tab that stands where YAML has only spaces. The parser tells where the text
+/// begins that goes on behind the tab, and that may be lines above.
+fn tab(error: &Error, text: &str, at: usize) -> Option<(usize, u64)> {
+    let indentations = text.lines().enumerate().skip(at).map(|(line, text)| {
+        let spaces = text.len() - text.trim_start_matches(' ').len();
+        (line, spaces, text.get(spaces..).is_some_and(|rest| rest.starts_with('\t')))
+    });
+    let is_tab = UserMessageFormatter.format_message(error).contains(" found a tab");
+    let (line, spaces, _) = indentations.filter(|_| is_tab).find(|(.., is_tab)| *is_tab)?;
+    Some((line, u64::try_from(spaces + 1).unwrap_or(1)))
+}
+
+fn not_yaml(column: u64, words: &str) -> String {
+    format!("is not YAML: column {column}: {words}")
 }
 
 /// Why a text is no document. The line is told by its place.
@@ -42,7 +66,7 @@ fn words(error: &Error) -> String {
         other => {
             let column = other.location().map_or(1, |location| location.column());
             let words = UserMessageFormatter.format_message(other);
-            format!("is not YAML: column {column}: {}", words.lines().next().unwrap_or_default())
+            not_yaml(column, words.lines().next().unwrap_or_default())
         }
     }
 }

@@ -187,7 +187,30 @@ fn a_graph_that_cannot_be_drawn_says_why() {
         err.contains("OrchestrationDefinition graph-cycle: CycleDetected: spec.activities: dependency cycle a -> b -> c -> a\n"),
         "{err}"
     );
+    let at_field = format!(
+        "{BAD}/definition.yaml:21: document 2: OrchestrationDefinition three-mistakes: UnknownDependency: "
+    );
+    let (_, err, _) = told(&orchestrator(&["graph", &format!("{BAD}/definition.yaml")]));
+    assert!(err.contains(&at_field), "{err}");
     let (_, err, code) = told(&orchestrator(&["graph", "config/samples/tenant/30-tenant-a.yaml"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("nothing to draw"), "{err}");
+}
+
+#[test]
+fn the_definitions_of_a_list_are_drawn() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let definition = |name: &str, spec: &str| {
+        format!(
+            "{{apiVersion: orchestrator.dev/v1alpha1, kind: OrchestrationDefinition, metadata: {name}, spec: {spec}}}"
+        )
+    };
+    let one = definition("{name: d}", "{activities: [{id: a, type: t}]}");
+    let text = format!("apiVersion: v1\nkind: List\nitems:\n- {one}\n- {}\n", definition("{}", "7"));
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (out, err, code) = told(&orchestrator(&["graph", path]));
+    assert_eq!((out.as_str(), code), ("d  1 activity in 1 tier\n   0  a  t\n", Some(1)));
+    let place = format!("{path}:5: document 1: items[1]: OrchestrationDefinition: spec: cannot be read: ");
+    assert!(err.starts_with(&place), "{err}");
 }
