@@ -9,6 +9,7 @@ use super::field::FieldError;
 use super::kinds::Kind;
 use super::kinds::strategy::{self, metadata_schema};
 use super::refusal::Refusal;
+use super::server::MAX_BODY;
 use super::server::decode::{cannot_be_handled, complete, strict_words};
 use super::validate::rules::Evaluator;
 use super::validate::schema::{Additional, Schema};
@@ -22,6 +23,8 @@ const GENERATED: &str = "xxxxx";
 pub struct Examined {
     /// The object as it would be stored: pruned, with defaults.
     pub object: Value,
+    /// It is larger than what a server reads.
+    pub is_too_large: bool,
     /// What in it has a type that cannot be decoded, in the decoder's words. Nothing else was looked at then.
     pub undecodable: Option<String>,
     /// The paths of fields that its kind does not have.
@@ -33,11 +36,13 @@ pub struct Examined {
 /// Examines an object that somebody wants to create, as strictly as a server can be asked to.
 #[must_use]
 pub fn examine(kind: &Kind, object: &Value, evaluator: &Evaluator) -> Examined {
+    let is_too_large = serde_json::to_vec(object).is_ok_and(|body| body.len() > MAX_BODY);
     let mut object = object.clone();
     let unknown = match complete(kind, &mut object) {
         Ok(unknown) => unknown,
         Err(words) => {
-            return Examined { object, undecodable: Some(words), unknown: Vec::new(), errors: Vec::new() };
+            let (undecodable, unknown, errors) = (Some(words), Vec::new(), Vec::new());
+            return Examined { object, is_too_large, undecodable, unknown, errors };
         }
     };
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -52,13 +57,16 @@ pub fn examine(kind: &Kind, object: &Value, evaluator: &Evaluator) -> Examined {
         strategy::prepare_create(kind, members);
     }
     let errors = strategy::check(kind, &object, None, false, evaluator);
-    Examined { object, undecodable: None, unknown, errors }
+    Examined { object, is_too_large, undecodable: None, unknown, errors }
 }
 
 impl Examined {
     /// The answer of a server, if it would refuse the object.
     #[must_use]
     pub fn refusal(&self, kind: &Kind) -> Option<Refusal> {
+        if self.is_too_large {
+            return Some(Refusal::too_large(MAX_BODY));
+        }
         if let Some(words) = &self.undecodable {
             return Some(cannot_be_handled(kind, words));
         }

@@ -213,7 +213,7 @@ impl Refusal {
     /// 413: the body is too large.
     #[must_use]
     pub fn too_large(limit: usize) -> Self {
-        let message = format!("Request entity too large: limit of the embedded server is {limit}");
+        let message = format!("Request entity too large: limit is {limit}");
         Self::new(413, "RequestEntityTooLarge", message).about(json!({}))
     }
 

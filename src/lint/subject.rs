@@ -14,6 +14,8 @@ use super::{Finding, Severity};
 use crate::embedded::examine::{Examined, examine, fields_beside};
 use crate::embedded::field::{Fault, FieldError};
 use crate::embedded::kinds::Kind;
+use crate::embedded::refusal::Refusal;
+use crate::embedded::server::MAX_BODY;
 use crate::embedded::validate::rules::Evaluator;
 use crate::engine::problem::{Problem, ProblemCode, suggestion};
 use crate::engine::value::printable;
@@ -64,6 +66,9 @@ impl<'p> Subject<'p> {
 
     fn tell_refusals(&mut self) {
         let mut told = Vec::new();
+        if self.examined.is_too_large {
+            told.push((String::new(), Refusal::too_large(MAX_BODY).message));
+        }
         if let Some(words) = &self.examined.undecodable {
             told.push(("metadata".to_owned(), words.clone()));
         }

@@ -61,6 +61,34 @@ fn run_says_what_lint_says() {
 }
 
 #[test]
+fn what_no_server_reads_is_told_by_lint_and_by_run() {
+    let documents = [
+        json!({"kind": "ActivityDefinition", "metadata": {"name": "t"}, "spec": {"job": {"template": {"spec": {
+            "containers": [{"name": "main", "image": "busybox:1.37"}],
+        }}}}}),
+        json!({"kind": "OrchestrationDefinition", "metadata": {"name": "d"}, "spec": {"activities": [{"id": "a", "type": "t"}]}}),
+        json!({"kind": "Orchestration", "metadata": {"name": "o"}, "spec": {"type": "d", "input": {"x": "x".repeat(3_200_000)}}}),
+    ];
+    let documents = documents.map(|mut document| {
+        document["apiVersion"] = json!("orchestrator.dev/v1alpha1");
+        document.to_string()
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), documents.join("\n---\n")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let reasons = [
+        "Request entity too large: limit is 3145728",
+        "InputTooLarge: spec.input: has 3200008 bytes of JSON, at most 65536 are allowed",
+    ];
+    let (out, _, code) = told(&orchestrator(&["lint", path]));
+    assert_eq!((out, code), (reasons.map(|reason| format!("{path}:5: {reason}\n")).concat(), Some(1)));
+    let (_, err, code) = told(&orchestrator(&["run", path]));
+    // It tells where the document begins: at the line that separates it.
+    let said = reasons.map(|reason| format!("{path}:4: document 3: Orchestration o: {reason}\n"));
+    assert_eq!((err, code), (said.concat(), Some(2)));
+}
+
+#[test]
 fn lint_says_all_that_the_server_says() {
     let found = findings(&[&file("server")]);
     let lint = by_document(&found, "error");
