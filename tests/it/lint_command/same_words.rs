@@ -83,7 +83,8 @@ fn what_no_server_reads_is_told_by_lint_and_by_run() {
     let (out, _, code) = told(&orchestrator(&["lint", path]));
     assert_eq!((out, code), (reasons.map(|reason| format!("{path}:5: {reason}\n")).concat(), Some(1)));
     let (_, err, code) = told(&orchestrator(&["run", path]));
-    let said = reasons.map(|reason| format!("{path}:5: document 3: Orchestration o: {reason}\n"));
+    // It tells where the document begins: at the line that separates it.
+    let said = reasons.map(|reason| format!("{path}:4: document 3: Orchestration o: {reason}\n"));
     assert_eq!((err, code), (said.concat(), Some(2)));
 }
 
