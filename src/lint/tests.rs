@@ -200,11 +200,7 @@ fn lists_of_every_kind_and_depth_are_taken_apart() {
         "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - {orchestration}"
     );
     check(&nested, &["f.yaml:10: spec.type: Required value"]);
-<<<<<<< HEAD
-    let of_ours = "apiVersion: orchestrator.dev/v1alpha1\nkind: OrchestrationList\nitems:\n- metadata: {name: y}\n  spec: {}\n- metadata: {name: z}\n\n  spec: {type: []}\n";
-=======
     let of_ours = "apiVersion: orchestrator.dev/v1alpha1\nkind: OrchestrationList\nitems:\n- metadata: {name: one}\n  spec: {}\n- metadata: {name: two}\n\n  spec: {type: []}\n";
->>>>>>> fixb
     check(
         of_ours,
         &[

@@ -92,13 +92,6 @@ async fn a_revision_that_a_definition_names_between_two_looks_stays_as_if_it_wer
     edit(&sandbox, 2).await;
     let new = run(&sandbox, "new").await;
     sandbox.api::<Orchestration>().delete("old", &DeleteParams::default()).await.unwrap();
-<<<<<<< HEAD
-    // Not at a look, which comes every ten minutes.
-    tokio::time::sleep(KEPT - Duration::from_secs(300)).await;
-    for count in [1, 2] {
-        edit(&sandbox, count).await;
-    }
-=======
     sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
     // Not at a look, which comes every ten minutes.
     tokio::time::sleep(KEPT - Duration::from_secs(300)).await;
@@ -108,7 +101,6 @@ async fn a_revision_that_a_definition_names_between_two_looks_stays_as_if_it_wer
         .await;
     assert_eq!(again.status.unwrap().revision.as_ref(), Some(&old));
     sandbox.api::<OrchestrationDefinition>().delete("d", &DeleteParams::default()).await.unwrap();
->>>>>>> fixb
     let both = sorted(vec![old, new.clone()]);
     tokio::time::sleep(KEPT - Duration::from_secs(60)).await;
     assert_eq!(revisions(&sandbox).await, both, "it has become unused again only now");
