@@ -39,6 +39,7 @@ fn examine(type_: &str, state: TypeState<'_>) -> Result<Schemas, (ProblemCode, S
             Ok(schemas) => return Ok(schemas),
             Err(problems) => activity_type::explained(&problems),
         },
+        TypeState::Compiled(schemas) => return Ok(schemas),
         TypeState::Missing => {
             let message = format!("ActivityDefinition \"{type_}\" not found in this namespace");
             return Err((ProblemCode::ActivityDefinitionNotFound, message));
