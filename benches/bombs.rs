@@ -100,7 +100,11 @@ fn inputs() -> Vec<(&'static str, Value, Value)> {
         ("30,000 elements, 254 alternatives", of(json!({"items": {"anyOf": alternatives}})), list.clone()),
         ("30,000 elements, all wrong", of(json!({"items": {"type": "string"}})), list),
         ("11,000 elements, all different", of(json!({"uniqueItems": true})), different),
-        ("20,000 elements with defaults", of(json!({"items": default})), json!({"a": vec![json!({}); 20_000]})),
+        (
+            "20,000 elements with defaults",
+            of(json!({"items": default})),
+            json!({"a": vec![json!({}); 20_000]}),
+        ),
     ]
 }
 
@@ -123,7 +127,10 @@ fn evaluations() -> Vec<(&'static str, &'static str)> {
     vec![
         ("three loops", "input.l.all(x, input.l.all(y, input.l.all(z, x + y + z >= 0)))"),
         ("two loops", "input.l.all(x, input.l.all(y, x + y >= 0))"),
-        ("a list that doubles", "input.l.map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).size() == 1"),
+        (
+            "a list that doubles",
+            "input.l.map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).size() == 1",
+        ),
         ("a text that grows", "input.t.replace('a', input.t).size() == 1"),
         ("^(a+)+$, 60,000 letters", "input.t.matches('^(a+)+$')"),
         ("(a|a|aa)*b, 60,000 letters", "input.t.matches('(a|a|aa)*b')"),

@@ -14,10 +14,10 @@ use super::guard::Guarded;
 use super::revisions::Revisions;
 use super::schemas::SchemaCache;
 use crate::api::{ActivityDefinition, OrchestrationDefinition};
-use crate::engine::{activity_type, condition};
 use crate::engine::definition::{TypeState, compile};
 use crate::engine::problem::Problem;
 use crate::engine::revision::{Pinned, Revision, Versioned};
+use crate::engine::{activity_type, condition};
 
 /// Why an activity type cannot be used that was made or edited just now.
 pub const NOT_CHECKED: &str = "it has not been checked yet";

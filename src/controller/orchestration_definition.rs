@@ -79,7 +79,8 @@ pub fn warnings(message: &str) -> Vec<String> {
     for part in all.split("; ") {
         // Each begins with a code and a field; a semicolon may also stand inside of one.
         let is_whole = part.split_once(": spec.").is_some_and(|(code, _)| {
-            code.starts_with(|c: char| c.is_ascii_uppercase()) && code.chars().all(|c| c.is_ascii_alphabetic())
+            code.starts_with(|c: char| c.is_ascii_uppercase())
+                && code.chars().all(|c| c.is_ascii_alphabetic())
         });
         match warnings.last_mut() {
             Some(last) if !is_whole => last.push_str(&format!("; {part}")),

@@ -75,7 +75,12 @@ pub struct Mistake {
 
 impl Mistake {
     fn new(at: Position, message: impl Into<String>) -> Self {
-        Self { code: ProblemCode::InvalidExpression, line: at.line, column: at.column, message: message.into() }
+        Self {
+            code: ProblemCode::InvalidExpression,
+            line: at.line,
+            column: at.column,
+            message: message.into(),
+        }
     }
 }
 

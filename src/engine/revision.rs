@@ -130,7 +130,10 @@ mod tests {
         assert_eq!(revision.to_data(), data, "nothing is lost or added");
         assert_eq!(revision.name(definition), name, "or nobody would take it for what its name says");
         let pinned = revision.pin(name.clone()).unwrap();
-        assert_eq!((pinned.name, pinned.compiled.tier_ids()), (name, tiers.iter().map(|ids| ids.iter().map(ToString::to_string).collect()).collect()));
+        assert_eq!(
+            (pinned.name, pinned.compiled.tier_ids()),
+            (name, tiers.iter().map(|ids| ids.iter().map(ToString::to_string).collect()).collect())
+        );
         let shown = pinned.compiled.activities.iter().map(|activity| {
             json!({
                 "inputs": activity.inputs.iter().map(|input| input.target.as_str()).collect::<Vec<_>>(),
@@ -164,40 +167,5 @@ mod tests {
                 {"inputs": ["resourceId"], "when": null, "schemas": [true, true], "read": false},
             ]),
         );
-    }
-
-    #[test]
-    fn zz_generate() {
-        use crate::api::{ActivityDefinition, OrchestrationDefinition};
-        for (directory, file) in [("data-flow", "site"), ("document", "document")] {
-            let mut types = BTreeMap::new();
-            let mut definition = None;
-            for entry in std::fs::read_dir(format!("config/samples/{directory}")).unwrap() {
-                let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-                let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-                for document in documents {
-                    match document["kind"].as_str() {
-                        Some("ActivityDefinition") => {
-                            let one: ActivityDefinition = serde_json::from_value(document).unwrap();
-                            types.insert(one.metadata.name.unwrap(), Versioned { generation: 1, spec: one.spec });
-                        }
-                        Some("OrchestrationDefinition") => {
-                            definition = Some(serde_json::from_value::<OrchestrationDefinition>(document).unwrap());
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            let definition = definition.unwrap();
-            let name = definition.metadata.name.unwrap();
-            let revision = Revision { definition: Versioned { generation: 1, spec: definition.spec }, activity_definitions: types };
-            let stored = json!({
-                "apiVersion": "apps/v1", "kind": "ControllerRevision",
-                "metadata": {"name": revision.name(&name), "namespace": "default",
-                    "annotations": {crate::api::labels::DEFINITION: name}},
-                "revision": 1, "data": revision.to_data(),
-            });
-            std::fs::write(format!("tests/fixtures/revision/0.1.0/{file}.json"), serde_json::to_string_pretty(&stored).unwrap() + "\n").unwrap();
-        }
     }
 }

@@ -43,25 +43,16 @@ fn rank(kind: &str) -> u8 {
     }
 }
 
-/// What was made.
-#[derive(Debug)]
+/// The Orchestrations that were made, and what is odd about their definitions, and harmless.
 pub(super) struct Applied {
-    /// The Orchestrations.
     pub(super) orchestrations: Vec<Made>,
-    /// What is odd about the definitions, and harmless.
     pub(super) warnings: Vec<Mistake>,
 }
 
 /// Makes all objects. The result is what was made, or every mistake: then no Orchestration was made.
 pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result<Applied, Vec<Mistake>>> {
     let refused = make_namespaces(local, &loaded.documents).await;
-    let mut apply = Apply {
-        local,
-        loaded,
-        mistakes: loaded.mistakes.clone(),
-        warnings: Vec::new(),
-        wrong: BTreeSet::new(),
-    };
+    let mut apply = Apply::new(local, loaded);
     let again = repeated(local, &loaded.documents);
     let mut usable: Vec<&Document> = Vec::new();
     for (at, document) in loaded.documents.iter().enumerate() {
@@ -112,7 +103,12 @@ struct Apply<'a> {
     wrong: BTreeSet<(String, String, String)>,
 }
 
-impl Apply<'_> {
+impl<'a> Apply<'a> {
+    fn new(local: &'a Local, loaded: &'a Loaded) -> Self {
+        let mistakes = loaded.mistakes.clone();
+        Self { local, loaded, mistakes, warnings: Vec::new(), wrong: BTreeSet::new() }
+    }
+
     fn refuse(&mut self, document: &Document, reasons: impl IntoIterator<Item = impl AsRef<str>>) {
         self.mistakes.extend(reasons.into_iter().map(|reason| mistake(document, reason.as_ref())));
         self.wrong.insert(key(&document.kind, &namespace(document), document.name.as_deref()));

@@ -66,7 +66,9 @@ pub(super) fn warn_of_skipped(activities: &[CompiledActivity], found: &mut Findi
         let required = reader.input_schema.iter().flat_map(Schema::required);
         for required in required {
             let mut bound = reader.inputs.iter().enumerate();
-            let Some((item, binding)) = bound.find(|(_, binding)| binding.target == required) else { continue };
+            let Some((item, binding)) = bound.find(|(_, binding)| binding.target == required) else {
+                continue;
+            };
             let Some(read) = binding.activity().and_then(|read| activities.get(read)) else { continue };
             if read.when.is_none() || is_guarded(reader, read) {
                 continue;

@@ -44,6 +44,7 @@ pub(super) fn register(context: &mut Context<'_>) {
     context.add_function(ALL, all);
     context.add_function(SETTLED, settled);
     context.add_function("size", size);
+    context.add_function("sum", sum);
     context.add_function("duration", duration);
     context.add_function("timestamp", timestamp);
 }
@@ -72,10 +73,11 @@ fn subtract(one: Value, other: Value) -> Result<Value, ExecutionError> {
 
 fn negate(value: Value) -> Result<Value, ExecutionError> {
     match value {
-        Value::Int(number) => number
-            .checked_neg()
-            .map(Value::Int)
-            .ok_or(ExecutionError::Overflow("neg", Value::Int(number), Value::Null)),
+        Value::Int(number) => number.checked_neg().map(Value::Int).ok_or(ExecutionError::Overflow(
+            "neg",
+            Value::Int(number),
+            Value::Null,
+        )),
         Value::Float(number) => Ok(Value::Float(-number)),
         _ => Err(ExecutionError::NoSuchOverload),
     }
@@ -138,9 +140,29 @@ fn settled(result: Value) -> Result<Value, ExecutionError> {
     }
 }
 
-/// Characters of a text, as CEL counts them: code points.
-#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
-fn size(This(value): This<Value>) -> Result<i64, ExecutionError> {
+/// The elements of a list together; of none, 0.
+fn sum(This(elements): This<Arc<Vec<Value>>>) -> Result<Value, ExecutionError> {
+    let (first, rest) = match elements.split_first() {
+        Some((first, rest)) => (first.clone(), rest),
+        None => return Ok(Value::Int(0)),
+    };
+    rest.iter().try_fold(first, |sum, element| match element {
+        Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Duration(_) => add(sum, element.clone()),
+        _ => Err(ExecutionError::function_error("sum", "cannot sum values of this type")),
+    })
+}
+
+/// Characters of a text, as CEL counts them: code points. Called before or behind its value; what is wrong with that is
+/// told, where the interpreter would say that it is missing.
+fn size(call: &FunctionContext<'_, '_>) -> Result<i64, ExecutionError> {
+    let value = match (&call.this, call.args) {
+        (Some(value), []) => value.clone(),
+        (None, [value]) => call.ptx.resolve(value)?,
+        (this, arguments) => {
+            let (expected, actual) = (usize::from(this.is_none()), arguments.len());
+            return Err(ExecutionError::InvalidArgumentCount { expected, actual });
+        }
+    };
     let size = match &value {
         Value::String(text) => text.chars().count(),
         Value::Bytes(bytes) => bytes.len(),
@@ -154,7 +176,6 @@ fn size(This(value): This<Value>) -> Result<i64, ExecutionError> {
     Ok(i64::try_from(size).unwrap_or(i64::MAX))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
 fn timestamp(text: Arc<String>) -> Result<Value, ExecutionError> {
     let time = functions::timestamp(text)?;
     in_range("timestamp", time).map_err(|_| {
@@ -252,7 +273,8 @@ mod tests {
             let why = nanoseconds(text).unwrap_err();
             assert!(why.starts_with(beginning), "{text}: {why}");
         };
-        for text in ["", "-", "1", "h", "1x", "1 h", "1h ", "1hx", "1e3s", "inf", "--1s", ".s", "1h-1m", "00"] {
+        for text in ["", "-", "1", "h", "1x", "1 h", "1h ", "1hx", "1e3s", "inf", "--1s", ".s", "1h-1m", "00"]
+        {
             bad(text, "no duration");
         }
         for text in ["9223372036854775808ns", "2562048h", "-9223372036854775809ns", "99999999999999999999h"] {

@@ -68,6 +68,8 @@ enum Type<'a, 's> {
     Schema(SubSchema<'s>, bool),
     Activities,
     Activity(&'a str),
+    /// The state of an activity. What is read below it is told by its path.
+    State,
 }
 
 impl Type<'_, '_> {
@@ -77,6 +79,7 @@ impl Type<'_, '_> {
         match self {
             Self::Kind(kind) => kind,
             Self::Activities | Self::Activity(_) => Kind::Map,
+            Self::State => Kind::String,
             Self::Schema(schema, _) => match schema.only_type() {
                 Some("object") => Kind::Map,
                 Some("array") => Kind::List,
@@ -165,12 +168,10 @@ impl<'a, 's> Kinds<'a, 's, '_> {
     fn member(&mut self, at: &'a IdedExpr, operand: Type<'a, 's>, name: &'a str) -> Type<'a, 's> {
         match operand {
             Type::Activities => Type::Activity(name),
-            Type::Activity(_) if name == "state" => Type::Kind(Kind::String),
+            Type::Activity(_) if name == "state" => Type::State,
             Type::Activity(id) if name == "outputs" => object(self.declared.of_activity(id)),
-            Type::Activity(_) => Type::UNKNOWN,
-            Type::Schema(schema, is_path) => {
-                self.below(at, schema, is_path, &Segment::Key(name.to_owned()))
-            }
+            Type::Activity(_) | Type::State => Type::UNKNOWN,
+            Type::Schema(schema, is_path) => self.below(at, schema, is_path, &Segment::Key(name.to_owned())),
             Type::Kind(Kind::Unknown | Kind::Map) => Type::UNKNOWN,
             Type::Kind(kind) => {
                 let message = format!("{} has no members, so no \"{name}\"", kind.word());
@@ -189,7 +190,9 @@ impl<'a, 's> Kinds<'a, 's, '_> {
         segment: &Segment,
     ) -> Type<'a, 's> {
         match schema.below(segment) {
-            Known::Schema(below) if below.is_nullable() && matches!(segment, Segment::Index(_)) => Type::UNKNOWN,
+            Known::Schema(below) if below.is_nullable() && matches!(segment, Segment::Index(_)) => {
+                Type::UNKNOWN
+            }
             Known::Schema(below) => Type::Schema(below, is_path),
             Known::Absent { has } if !is_path => {
                 let message = match segment {

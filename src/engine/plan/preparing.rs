@@ -50,9 +50,9 @@ impl Planner<'_> {
             if !missing.is_empty() {
                 return Err((FailureReason::MissingInput, missing.join("\n")));
             }
-            inputs = schema.with_defaults(&inputs).map_err(|_| {
-                (FailureReason::InputTooLarge, format!("the input {}", defaults_too_large()))
-            })?;
+            inputs = schema
+                .with_defaults(&inputs)
+                .map_err(|_| (FailureReason::InputTooLarge, format!("the input {}", defaults_too_large())))?;
         }
         let size = bytes(&inputs);
         if size > MAX_INPUT_BYTES {

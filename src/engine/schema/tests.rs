@@ -574,7 +574,8 @@ fn a_default_must_be_a_value_that_its_schema_allows() {
 fn defaults_that_multiply_end_somewhere() {
     let long = "x".repeat(10_000);
     let schema = compiled(&json!({"properties": {"l": {"items": {"properties": {"d": {"default": long}}}}}}));
-    let filled = |count: usize| schema.with_defaults(json!({"l": vec![json!({}); count]}).as_object().unwrap());
+    let filled =
+        |count: usize| schema.with_defaults(json!({"l": vec![json!({}); count]}).as_object().unwrap());
     let all = filled(104).unwrap();
     let lacking = all["l"].as_array().unwrap().iter().filter(|element| element.get("d").is_none()).count();
     assert_eq!(lacking, 0, "104 times 10,003 bytes are within the limit");
@@ -583,7 +584,9 @@ fn defaults_that_multiply_end_somewhere() {
         json!({"properties": {"l": {
             "default": vec![json!({}); 100], "items": {"properties": {"d": {"default": "x".repeat(20_000)}}}
         }}}),
-        &["LimitExceeded: .properties.l.default: the defaults inside of it may have at most 1048576 bytes together"],
+        &[
+            "LimitExceeded: .properties.l.default: the defaults inside of it may have at most 1048576 bytes together",
+        ],
     );
 }
 

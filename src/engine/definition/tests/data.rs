@@ -109,8 +109,12 @@ fn a_whole_source_is_an_object_also_where_nothing_is_declared() {
     wrong("input", "size", "number");
     assert!(compile_yaml(&activities("a", "owner")).is_ok());
     assert!(compile_yaml(&activities("input", "owner")).is_ok());
-    let open = format!("schema: {{properties: {{count: {{type: integer}}}}}}\n{}", activities("input", "hosts"));
-    check(&open, &["TypeMismatch: spec.activities[1].inputs[2].source: \"input\": object, and array is wanted"]);
+    let open =
+        format!("schema: {{properties: {{count: {{type: integer}}}}}}\n{}", activities("input", "hosts"));
+    check(
+        &open,
+        &["TypeMismatch: spec.activities[1].inputs[2].source: \"input\": object, and array is wanted"],
+    );
 }
 
 #[test]
@@ -234,12 +238,7 @@ fn a_required_input_from_what_may_be_skipped_is_a_warning() {
         let found: Vec<String> = compiled(&activities).warnings.iter().map(ToString::to_string).collect();
         assert_eq!(found, warnings, "{reader}");
     };
-    check(
-        "type: needy",
-        &[
-            WARNING,
-        ],
-    );
+    check("type: needy", &[WARNING]);
     check("type: free", &[]);
     // Skipped together, for certain or by intent.
     check("type: needy, when: input.wanted", &[]);
@@ -248,10 +247,12 @@ fn a_required_input_from_what_may_be_skipped_is_a_warning() {
     check("type: needy, when: activities.a.state == 'Succeeded'", &[]);
     check("type: needy, when: has(activities.a.outputs.x)", &[]);
     // A condition on something else is no reason.
-    for other in ["input.more", "!input.wanted", "input.wanted || input.more", "input.wanted == true", "true"] {
+    for other in ["input.more", "!input.wanted", "input.wanted || input.more", "input.wanted == true", "true"]
+    {
         check(&format!("type: needy, when: '{other}'"), &[WARNING]);
     }
-    let short = yaml(&["id: a, type: free, when: input.wanted", "id: b, type: needy, dependsOn: a, inputs: [a.id]"]);
+    let short =
+        yaml(&["id: a, type: free, when: input.wanted", "id: b, type: needy, dependsOn: a, inputs: [a.id]"]);
     let told: Vec<String> = compiled(&short).warnings.iter().map(ToString::to_string).collect();
     assert_eq!(told, [WARNING.replace(".source", "")]);
 }
@@ -265,7 +266,9 @@ fn all_that_a_condition_asks_is_compared() {
         ]);
         compiled(&activities).warnings.is_empty()
     };
-    for same in ["input.l.exists(x, x > 1)", "has(input.a.b)", "input.a in ['x', {'k': 1}]", "size(input.t) == 3"] {
+    for same in
+        ["input.l.exists(x, x > 1)", "has(input.a.b)", "input.a in ['x', {'k': 1}]", "size(input.t) == 3"]
+    {
         assert!(is_guarded(same, same), "{same}");
         assert!(is_guarded(same, &format!("true && {same}")), "{same}");
         assert!(!is_guarded(&format!("input.y && {same}"), same), "{same}");
@@ -307,7 +310,7 @@ fn condition(when: &str, expected: &str) {
     let activities = [
         "id: tenant-config, type: free",
         "id: a, type: strict, inputs: [{source: domain, target: id}, count]",
-        &format!("id: b, type: free, dependsOn: a, when: {}", json!(when)),
+        &format!("id: b, type: free, dependsOn: [a, tenant-config], when: {}", json!(when)),
         "id: later, type: free",
     ];
     let told = match compile_yaml(&with_schema(&activities)) {
@@ -325,7 +328,10 @@ fn a_condition_reads_the_input_and_ancestors() {
         "activities.later.state == 'Skipped'",
         "NotAnAncestor: AT: line 1 column 1: \"b\" reads \"later\" but does not depend on it (add dependsOn: [later])",
     );
-    condition("activities.b.state == 'Skipped'", "NotAnAncestor: AT: line 1 column 1: \"b\" may not read its own outputs");
+    condition(
+        "activities.b.state == 'Skipped'",
+        "NotAnAncestor: AT: line 1 column 1: \"b\" may not read its own outputs",
+    );
     condition(
         "activities.laterr.state == 'Skipped'",
         "UnknownReference: AT: line 1 column 1: no activity \"laterr\" (did you mean \"later\"?)",
@@ -365,7 +371,10 @@ fn a_condition_agrees_with_the_types_of_what_it_reads() {
          TypeMismatch: AT: line 3 column 26: \"==\" compares a list with an integer, which are never equal",
     );
     // Nothing is known of what nothing is declared of.
-    condition("activities['tenant-config'].outputs.x == 1 || activities['tenant-config'].outputs.x == 'x'", "");
+    condition(
+        "activities['tenant-config'].outputs.x == 1 || activities['tenant-config'].outputs.x == 'x'",
+        "",
+    );
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn a_target_is_given_where_the_path_suggests_none() {
     let why = "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
     check_activities(
         &[
-            "id: a, type: t, inputs: ['hosts[0]', '.x', {source: 'x[\"a b\"]'}, {source: 'hosts[1]', target: ok}]",
+            "id: a, type: t, inputs: ['hosts[0]', '.x', {source: 'input[\"a b\"]'}, {source: 'hosts[1]', target: ok}]",
         ],
         &[
             &format!("InvalidPath: spec.activities[0].inputs[0]: {why}"),

@@ -77,7 +77,8 @@ fn a_schema_that_excludes_objects_is_for_no_input_or_output() {
         ),
     );
     // Of an activity type as well, in both directions.
-    let type_ = json!({"inputSchema": {"type": "array"}, "outputSchema": {"openAPIV3Schema": {"type": "string"}}});
+    let type_ =
+        json!({"inputSchema": {"type": "array"}, "outputSchema": {"openAPIV3Schema": {"type": "string"}}});
     let problems = activity_type::compile(&serde_json::from_value(type_).unwrap()).unwrap_err();
     assert_eq!(
         text(&problems),

@@ -48,7 +48,10 @@ fn what_is_absent_or_null_is_left_out() {
     let input = json!({"x": null, "deep": {"n": null, "l": [null, {"n": null}]}});
     let check =
         |inputs: Value, expected: Value| check_inputs(inputs, input.clone(), json!({"id": 1}), expected);
-    check(json!(["x", "y", "input.y.z", "a.no", "a.id.deeper", {"source": "a[0]", "target": "t"}]), json!({}));
+    check(
+        json!(["x", "y", "input.y.z", "a.no", "a.id.deeper", {"source": "a[0]", "target": "t"}]),
+        json!({}),
+    );
     check(json!(["deep"]), json!({"deep": {"l": [null, {}]}}));
     check(json!([{"source": "input", "target": "all"}]), json!({"all": {"deep": {"l": [null, {}]}}}));
 }
