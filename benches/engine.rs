@@ -1,4 +1,4 @@
-//! What the engine costs: a definition of 1,000 activities and 10,000 edges, compiled and planned.
+//! What the engine costs: a definition of 1,000 activities and 10,000 edges, compiled and planned; and bombs.
 //!
 //! Responsible for: figures of the pure part. Must never: be a test; times depend on the machine.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
@@ -19,16 +19,22 @@ use orchestrator::engine::plan::{Plan, Situation, plan};
 use orchestrator::engine::value::bytes;
 use serde_json::{Value, json};
 
+mod bombs;
+
 const LAYERS: usize = 10;
 const WIDTH: usize = 100;
 
 fn main() {
+    // `-- bombs` for these alone.
+    if std::env::args().any(|argument| argument == "bombs") {
+        return bombs::run();
+    }
     let spec: OrchestrationDefinitionSpec = serde_json::from_value(definition()).unwrap();
     let type_: ActivityDefinitionSpec = serde_json::from_value(json!({})).unwrap();
     let compiled = compile(&spec, |_| TypeState::Ready(&type_)).unwrap();
     let edges: usize = (0..compiled.activities.len()).map(|at| compiled.graph.dependencies(at).len()).sum();
     println!("{} activities, {edges} edges; the median and the best of many", compiled.activities.len());
-    println!("{:<44} {:>12} {:>12} {:>8}", "", "median", "best", "work");
+    println!("{:<56} {:>12} {:>12} {:>8}", "", "median", "best", "work");
     show("compile", None, || compile(&spec, |_| TypeState::Ready(&type_)).unwrap());
 
     let (typed, declared) = (typed(), declared());
@@ -53,6 +59,7 @@ fn main() {
     let update = planned(&compiled, &half, &news).update;
     let stored = half.status.unwrap();
     show("patch: these 100 results", None, || update.merge_patch(&stored).unwrap());
+    bombs::run();
 }
 
 /// Layers of a hundred; every activity depends on eleven of the layer before, a hundred of them on twelve, and reads two.
@@ -175,5 +182,5 @@ fn show<T>(name: &str, work: Option<u64>, run: impl Fn() -> T) {
     times.sort_unstable();
     let text = |time: Duration| format!("{:.1} µs", time.as_secs_f64() * 1e6);
     let work = work.map(|work| work.to_string()).unwrap_or_default();
-    println!("{name:<44} {:>12} {:>12} {work:>8}", text(times[times.len() / 2]), text(times[0]));
+    println!("{name:<56} {:>12} {:>12} {work:>8}", text(times[times.len() / 2]), text(times[0]));
 }

@@ -17,5 +17,6 @@ pub mod orchestration;
 pub mod orchestration_definition;
 pub mod report;
 pub mod revisions;
+pub mod schemas;
 pub mod status;
 pub mod wiring;

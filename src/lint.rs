@@ -17,7 +17,7 @@ use crate::embedded::examine::examine;
 use crate::embedded::kinds::definition::Definition;
 use crate::embedded::kinds::{Kind, builtin};
 use crate::embedded::validate::rules::Evaluator;
-use crate::engine::acceptance;
+use crate::engine::acceptance::{self, Refusal};
 use crate::engine::activity_type;
 use crate::engine::definition::{TypeState, compile};
 use crate::engine::problem::{Problem, ProblemCode};
@@ -317,7 +317,7 @@ impl Linter {
                     subject.tell(error, Some("DefinitionInactive"), "spec.type", acceptance::inactive(type_));
                 }
                 Some(Some(definition)) => {
-                    let schema = definition.schema.as_ref().and_then(|raw| Schema::compile(raw).ok());
+                    let schema = definition.schema.as_ref().and_then(|raw| Schema::compile_object(raw).ok());
                     check_input(subject, &spec, schema.as_ref());
                 }
             }
@@ -331,9 +331,16 @@ fn check_input(subject: &mut Subject<'_>, spec: &OrchestrationSpec, schema: Opti
         subject.tell(Severity::Error, Some(reason), path, message);
         return;
     }
-    let violations = schema.map(|schema| acceptance::violations(schema, spec.input.as_ref()));
-    for violation in violations.into_iter().flatten() {
-        subject.tell(Severity::Error, Some("InvalidInput"), &violation.path, violation.message);
+    match acceptance::check_input(schema, spec.input.as_ref()) {
+        None => {}
+        Some(Refusal::TooLarge(message)) => {
+            subject.tell(Severity::Error, Some("InputTooLarge"), "spec.input", message);
+        }
+        Some(Refusal::Invalid(violations)) => {
+            for violation in violations {
+                subject.tell(Severity::Error, Some("InvalidInput"), &violation.path, violation.message);
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Mapping {
     /// Path of the value. Segments are separated by dots; a key with other characters than letters, digits, `_`
     /// and `-` is quoted (`config["a.b"]`), list elements are numbered (`hosts[0]`). If the first segment is the
     /// id of an activity, the path reads that activity's outputs, otherwise the input; `input.` always means the
-    /// input. At most 512 characters.
+    /// input, and is required before several names where no schema declares what the input has. At most 512 characters.
     #[schemars(length(min = 1, max = 512))]
     pub source: String,
 

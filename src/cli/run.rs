@@ -139,7 +139,10 @@ async fn carry_out(
 ) -> anyhow::Result<u8> {
     let wanted = tokio::select! {
         applied = apply::all(local, loaded) => match applied? {
-            Ok(wanted) => wanted,
+            Ok(applied) => {
+                applied.warnings.iter().for_each(|warning| tell(&warning.to_string()));
+                applied.orchestrations
+            }
             Err(mistakes) => return Ok(refuse(&mistakes)),
         },
         signals = Signals::wait_for(signals.clone(), 1) => return Ok(interrupted_before(signals)),

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use super::error::Error;
 use super::guard::Guarded;
 use super::revisions::Revisions;
-use crate::api::{ActivityDefinition, ActivityDefinitionSpec, OrchestrationDefinition};
-use crate::engine::condition;
+use super::schemas::SchemaCache;
+use crate::api::{ActivityDefinition, OrchestrationDefinition};
 use crate::engine::definition::{TypeState, compile};
 use crate::engine::problem::Problem;
 use crate::engine::revision::{Pinned, Revision, Versioned};
+use crate::engine::{activity_type, condition};
 
 /// Why an activity type cannot be used that was made or edited just now.
 pub const NOT_CHECKED: &str = "it has not been checked yet";
@@ -28,6 +29,8 @@ pub struct Definitions {
     pub activities: Store<Guarded<ActivityDefinition>>,
     /// Orchestration types.
     pub orchestrations: Store<Guarded<OrchestrationDefinition>>,
+    /// The schemas of activity types, compiled.
+    pub schemas: SchemaCache,
     /// Turns true when the first list of activity types is complete.
     pub activities_listed: watch::Receiver<bool>,
 }
@@ -65,10 +68,14 @@ impl Definitions {
         let namespace = definition.namespace().unwrap_or_default();
         let activities = definition.spec.activities.iter().chain(&definition.spec.finally);
         let names: BTreeSet<&str> = activities.map(|activity| activity.type_.as_str()).collect();
-        let types: BTreeMap<&str, Result<Versioned<ActivityDefinitionSpec>, String>> =
+        let types: BTreeMap<&str, Result<Arc<Guarded<ActivityDefinition>>, String>> =
             names.into_iter().filter_map(|name| Some((name, self.activity(&namespace, name)?))).collect();
         let generation = definition.metadata.generation.unwrap_or_default();
-        let usable = types.iter().filter_map(|(name, found)| Some(((*name).to_owned(), found.clone().ok()?)));
+        let usable = types.iter().filter_map(|(name, found)| {
+            let object = found.as_ref().ok()?.content.as_ref().ok()?;
+            let generation = object.metadata.generation.unwrap_or_default();
+            Some(((*name).to_owned(), Versioned { generation, spec: object.spec.clone() }))
+        });
         let revision = Revision {
             definition: Versioned { generation, spec: definition.spec.clone() },
             activity_definitions: usable.collect(),
@@ -81,19 +88,25 @@ impl Definitions {
         let compiled = compile(&definition.spec, |type_| match types.get(type_) {
             None => TypeState::Missing,
             Some(Err(message)) => TypeState::NotReady(message.clone()),
-            Some(Ok(versioned)) => TypeState::Ready(&versioned.spec),
+            Some(Ok(found)) => match &found.content {
+                Ok(object) => self.schemas.of(object).map_or_else(
+                    |problems| TypeState::NotReady(activity_type::explained(&problems)),
+                    |schemas| TypeState::Compiled(schemas, &object.spec),
+                ),
+                Err(unreadable) => TypeState::NotReady(format!("Unreadable: {unreadable}")),
+            },
         })?;
         let types = revision.activity_definitions.iter();
         let types = types.map(|(name, versioned)| (name.clone(), versioned.spec.clone())).collect();
         Ok(Resolved { pinned: Arc::new(Pinned { name, compiled, types }), revision })
     }
 
-    /// An activity type, or why it cannot be used; nothing if there is none.
+    /// An activity type that can be used, or why it cannot be; nothing if there is none.
     fn activity(
         &self,
         namespace: &str,
         type_: &str,
-    ) -> Option<Result<Versioned<ActivityDefinitionSpec>, String>> {
+    ) -> Option<Result<Arc<Guarded<ActivityDefinition>>, String>> {
         let found = self.activities.get(&ObjectRef::new(type_).within(namespace))?;
         let object = match &found.content {
             Ok(object) => object,
@@ -105,7 +118,7 @@ impl Definitions {
             return Some(Err(NOT_CHECKED.to_owned()));
         }
         if condition::is_true(&status.conditions, "Ready") {
-            return Some(Ok(Versioned { generation, spec: object.spec.clone() }));
+            return Some(Ok(found));
         }
         let ready = condition::find(&status.conditions, "Ready");
         Some(Err(ready.map_or_else(String::new, condition::explained)))

@@ -68,6 +68,28 @@ pub async fn reconcile(
     Ok(Action::await_change())
 }
 
+/// What stands before the warnings in the message of a definition that is Ready.
+const HARMLESS: &str = "; harmless: ";
+
+/// The warnings in the message of a definition that is Ready, each by itself.
+#[must_use]
+pub fn warnings(message: &str) -> Vec<String> {
+    let Some((_, all)) = message.split_once(HARMLESS) else { return Vec::new() };
+    let mut warnings: Vec<String> = Vec::new();
+    for part in all.split("; ") {
+        // Each begins with a code and a field; a semicolon may also stand inside of one.
+        let is_whole = part.split_once(": spec.").is_some_and(|(code, _)| {
+            code.starts_with(|c: char| c.is_ascii_uppercase())
+                && code.chars().all(|c| c.is_ascii_alphabetic())
+        });
+        match warnings.last_mut() {
+            Some(last) if !is_whole => last.push_str(&format!("; {part}")),
+            _ => warnings.push(part.to_owned()),
+        }
+    }
+    warnings
+}
+
 /// Compiles the definition into the status. The result is a sentence for people.
 fn resolve(
     context: &Context,
@@ -81,7 +103,7 @@ fn resolve(
     let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
     let mut message = compiled.size();
     if !compiled.warnings.is_empty() {
-        message.push_str("; harmless: ");
+        message.push_str(HARMLESS);
         message.push_str(&problem::text(&compiled.warnings).replace('\n', "; "));
     }
     next.tiers = compiled.tier_ids();
@@ -129,4 +151,24 @@ pub fn users_of(
         .iter()
         .map(|found| ObjectRef::from_obj(found.as_ref()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_come_apart_again() {
+        assert_eq!(warnings("2 activities in 2 tiers"), Vec::<String>::new());
+        assert_eq!(
+            warnings(
+                "2 activities in 2 tiers; harmless: DuplicateId: spec.activities[1].dependsOn[1]: \"a\" is listed twice; \
+                 SkippedReference: spec.activities[1].inputs[0]: \"a\" may be skipped; or not"
+            ),
+            [
+                "DuplicateId: spec.activities[1].dependsOn[1]: \"a\" is listed twice",
+                "SkippedReference: spec.activities[1].inputs[0]: \"a\" may be skipped; or not",
+            ]
+        );
+    }
 }

@@ -29,6 +29,7 @@ use super::guard::Guarded;
 use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
+use super::schemas::SchemaCache;
 use super::{activity_definition, collecting, orchestration, orchestration_definition};
 use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, labels};
 use crate::client::Namespaced;
@@ -62,6 +63,7 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         definitions: Definitions {
             activities: activities.clone(),
             orchestrations: definitions.clone(),
+            schemas: SchemaCache::default(),
             activities_listed,
         },
         orchestrations: orchestrations.clone(),

@@ -12,7 +12,7 @@ use super::condition::{self, Statement, stamp};
 use super::definition::{Compiled, input};
 use super::plan::MAX_INPUT_BYTES;
 use super::resume;
-use super::schema::{self, Schema, Violation};
+use super::schema::{self, MAX_ADDED, Schema, Violation};
 use super::status::{StatusUpdate, duration, summary};
 use super::value::{bytes, is_too_deep, printable, stored_bytes};
 use crate::api::common::Object;
@@ -22,6 +22,9 @@ use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
 /// Reason and message for an input that could not be handed on: what reads it there ends at a certain depth.
 pub const INPUT_TOO_DEEP: (&str, &str) =
     ("InputTooDeep", "spec.input: is nested too deeply, at most 32 levels are allowed");
+
+/// Reason for an input that is larger than may be.
+const INPUT_TOO_LARGE: &str = "InputTooLarge";
 
 /// Largest input as the API server stores it, in bytes: twice what it may have as JSON. Together with the status it must
 /// fit into one object.
@@ -44,20 +47,54 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
     } else {
         return None;
     };
-    Some(("InputTooLarge", message))
+    Some((INPUT_TOO_LARGE, message))
 }
 
-/// Where an input is not as the schema of its definition says. Defaults are applied first.
+/// What is said of an input whose defaults are more than are ever added.
 #[must_use]
-pub fn violations(schema: &Schema, given: Option<&Object>) -> Vec<Violation> {
-    schema.validate(&Value::Object(input(Some(schema), given)), "spec.input")
+pub fn defaults_too_large() -> String {
+    format!(
+        "has more than {MAX_ADDED} bytes of JSON with the defaults of its schema, at most {MAX_INPUT_BYTES} are allowed"
+    )
 }
 
-/// The same as text, one line for each of the first; nothing if there is none.
+/// What is wrong with an input, by the schema of its definition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// With the defaults of the schema it is larger than an input may be: what is said of it.
+    TooLarge(String),
+    /// It is not as the schema says.
+    Invalid(Vec<Violation>),
+}
+
+impl Refusal {
+    /// Reason and message for a condition, a line for each of the first violations.
+    #[must_use]
+    pub fn told(&self) -> (&'static str, String) {
+        match self {
+            Self::TooLarge(message) => (INPUT_TOO_LARGE, format!("spec.input: {message}")),
+            Self::Invalid(violations) => ("InvalidInput", printable(&schema::text(violations))),
+        }
+    }
+}
+
+/// Why an input cannot be run with by the schema of its definition, with the defaults that activities will read; nothing
+/// if it can.
 #[must_use]
-pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
-    let violations = violations(schema?, given);
-    (!violations.is_empty()).then(|| printable(&schema::text(&violations)))
+pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<Refusal> {
+    let schema = schema?;
+    let Ok(whole) = input(Some(schema), given) else {
+        return Some(Refusal::TooLarge(defaults_too_large()));
+    };
+    let size = bytes(&whole);
+    if size > MAX_INPUT_BYTES {
+        let message = format!(
+            "has {size} bytes of JSON with the defaults of its schema, at most {MAX_INPUT_BYTES} are allowed"
+        );
+        return Some(Refusal::TooLarge(message));
+    }
+    let violations = schema.validate(&Value::Object(whole), "spec.input");
+    (!violations.is_empty()).then_some(Refusal::Invalid(violations))
 }
 
 /// What is said where the definition of an Orchestration takes no new ones.
@@ -127,8 +164,9 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             return refuse(orchestration, "DefinitionInactive", &inactive(type_), now);
         }
         Definition::Ready { revision, compiled } => {
-            if let Some(message) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
-                return refuse(orchestration, "InvalidInput", &message, now);
+            if let Some(refusal) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
+                let (reason, message) = refusal.told();
+                return refuse(orchestration, reason, &message, now);
             }
             return accept(orchestration, revision, compiled, now);
         }
@@ -353,6 +391,25 @@ mod tests {
              spec.input.region: may be one of \"eu\", \"us\", got \"mars\"\n\
              spec.input.replicas: expected integer, got string \"3\"\n\
              spec.input.size: must be at least 1, got 0"
+        );
+    }
+
+    #[test]
+    fn an_input_is_bounded_with_the_defaults_that_activities_read() {
+        let with = |default: usize, more: usize| {
+            let schema = json!({"type": "object", "properties": {"l": {"type": "array", "items": {
+                "type": "object", "properties": {"d": {"type": "string", "default": "x".repeat(default)}}}}}});
+            told(schema, json!({"l": vec![json!({}); more]}))
+        };
+        // {"l":[{"d":"x…"},…]}
+        assert_eq!(with(6_543, 10), "True Accepted: runs from the revision x-1");
+        assert_eq!(
+            with(6_544, 10),
+            "False InputTooLarge: spec.input: has 65537 bytes of JSON with the defaults of its schema, at most 65536 are allowed"
+        );
+        assert_eq!(
+            with(20_000, 10_000),
+            "False InputTooLarge: spec.input: has more than 1048576 bytes of JSON with the defaults of its schema, at most 65536 are allowed"
         );
     }
 

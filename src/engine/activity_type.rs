@@ -25,7 +25,7 @@ pub struct Schemas {
 pub fn compile(spec: &ActivityDefinitionSpec) -> Result<Schemas, Vec<Problem>> {
     let mut found = Vec::new();
     let mut compiled =
-        |field: &str, raw: Option<&crate::api::common::Object>| match raw.map(Schema::compile)? {
+        |field: &str, raw: Option<&crate::api::common::Object>| match raw.map(Schema::compile_object)? {
             Ok(schema) => Some(schema),
             Err(mistakes) => {
                 found.extend(problems(field, mistakes));

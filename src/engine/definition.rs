@@ -11,7 +11,7 @@ use super::graph::Graph;
 use super::path::{Path, Segment};
 use super::problem::{Problem, ProblemCode};
 use super::retry::Policy;
-use super::schema::Schema;
+use super::schema::{Schema, TooLarge};
 use super::value::without_nulls;
 use findings::{Findings, Place};
 
@@ -43,6 +43,8 @@ const MAX_SUGGESTIONS: usize = 100;
 pub enum TypeState<'a> {
     /// It can be used.
     Ready(&'a ActivityDefinitionSpec),
+    /// It can be used, and its schemas are compiled already.
+    Compiled(Schemas, &'a ActivityDefinitionSpec),
     /// It exists and cannot be used yet, for this reason.
     NotReady(String),
     /// There is no such ActivityDefinition.
@@ -115,8 +117,8 @@ pub struct CompiledActivity {
     pub stop_grace_seconds: i64,
 }
 
-/// A value, where it comes from and what it is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A value, where it comes from and what it is called. Two are equal however they were written.
+#[derive(Clone, Debug)]
 pub struct Binding {
     /// Whose value.
     pub root: Root,
@@ -124,7 +126,17 @@ pub struct Binding {
     pub path: Vec<Segment>,
     /// Its name at the receiver.
     pub target: String,
+    /// Whether it was written as `{source, target}`, which places of mistakes follow.
+    pub is_long: bool,
 }
+
+impl PartialEq for Binding {
+    fn eq(&self, other: &Self) -> bool {
+        (self.root, &self.path, &self.target) == (other.root, &other.path, &other.target)
+    }
+}
+
+impl Eq for Binding {}
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +165,11 @@ impl Compiled {
     }
 
     /// The input that activities read: what was given, without nulls and with the defaults of the schema.
+    ///
+    /// One whose defaults are too large is never accepted; of such, what was given is left.
     #[must_use]
     pub fn input(&self, given: Option<&Object>) -> Object {
-        input(self.schema.as_ref(), given)
+        input(self.schema.as_ref(), given).unwrap_or_else(|TooLarge| given_input(given))
     }
 
     /// Whether an activity is of `finally`.
@@ -188,13 +202,16 @@ fn place(activity: usize, main: usize) -> String {
 }
 
 /// An input without nulls and with the defaults of a schema.
-#[must_use]
-pub fn input(schema: Option<&Schema>, given: Option<&Object>) -> Object {
-    let given = without_nulls(given.cloned().unwrap_or_default());
-    match schema {
-        Some(schema) => schema.with_defaults(&given),
-        None => given,
-    }
+///
+/// # Errors
+/// The defaults are too large.
+pub fn input(schema: Option<&Schema>, given: Option<&Object>) -> Result<Object, TooLarge> {
+    let given = given_input(given);
+    schema.map_or_else(|| Ok(given.clone()), |schema| schema.with_defaults(&given))
+}
+
+fn given_input(given: Option<&Object>) -> Object {
+    without_nulls(given.cloned().unwrap_or_default())
 }
 
 /// Compiles a definition. `state_of` tells what is known of an activity type. Nothing but the specs is needed: the
@@ -274,6 +291,7 @@ pub fn compile<'a>(
         condition_outputs.extend(condition.outputs);
     }
     let output = inputs::of_output(&spec.output, &scope, &mut found);
+    data::warn_of_skipped(&activities, &mut found);
 
     let read: BTreeSet<usize> = activities
         .iter()

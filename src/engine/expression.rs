@@ -9,8 +9,10 @@
 mod check;
 mod cost;
 mod evaluate;
+mod exact;
 mod functions;
 mod kinds;
+mod quiet;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 use kube_cel::cel::common::ast::IdedExpr;
 
 use super::path::Segment;
+use super::problem::ProblemCode;
+use super::schema::Schema;
 use crate::api::common::Object;
 pub use check::{MAX_DEPTH, MAX_NESTING, MAX_NODES};
 pub use cost::{MAX_STEPS, MAX_VISITS};
@@ -50,9 +54,17 @@ impl Position {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {} column {}", self.line, self.column)
+    }
+}
+
 /// A mistake in an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// `InvalidExpression`; where only what is declared shows it, `TypeMismatch` or `UnknownReference`.
+    pub code: ProblemCode,
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1, in characters.
@@ -63,13 +75,26 @@ pub struct Mistake {
 
 impl Mistake {
     fn new(at: Position, message: impl Into<String>) -> Self {
-        Self { line: at.line, column: at.column, message: message.into() }
+        Self {
+            code: ProblemCode::InvalidExpression,
+            line: at.line,
+            column: at.column,
+            message: message.into(),
+        }
+    }
+}
+
+impl Mistake {
+    /// Where.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { line: self.line, column: self.column }
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "line {} column {}: {}", self.line, self.column, self.message)
+        write!(formatter, "{}: {}", self.position(), self.message)
     }
 }
 
@@ -101,6 +126,21 @@ pub enum Reference {
         /// Where.
         position: Position,
     },
+}
+
+/// What is declared of what an expression reads; nothing is where nothing is said.
+#[derive(Clone, Copy, Default)]
+pub struct Declared<'a> {
+    /// Of the input.
+    pub input: Option<&'a Schema>,
+    /// Of the outputs of an activity, by its id.
+    pub outputs: Option<&'a dyn Fn(&str) -> Option<&'a Schema>>,
+}
+
+impl<'a> Declared<'a> {
+    fn of_activity(&self, id: &str) -> Option<&'a Schema> {
+        self.outputs.and_then(|outputs| outputs(id))
+    }
 }
 
 /// What an expression can read.
@@ -140,6 +180,16 @@ impl<'a> Scope<'a> {
     }
 }
 
+impl Reference {
+    /// Where it is read.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        match self {
+            Self::Input { position, .. } | Self::Activity { position, .. } => *position,
+        }
+    }
+}
+
 impl Expression {
     /// Compiles an expression.
     ///
@@ -148,21 +198,47 @@ impl Expression {
     /// on values that are known to be of the wrong type; more than the limits; a result that is known not to be
     /// boolean.
     pub fn compile(source: &str) -> Result<Self, Vec<Mistake>> {
+        Self::compile_with(source, &Declared::default()).map(|(expression, _)| expression)
+    }
+
+    /// Compiles an expression, and holds it against what is declared of what it reads: the result is the expression with
+    /// the mistakes that only this shows. Paths from a variable that lead to nothing are not among them; whoever asks for
+    /// [`Self::references`] tells of those.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_with(source: &str, declared: &Declared<'_>) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
         let tokens = scan::scan(source).map_err(|mistake| vec![mistake])?;
         let program = scan::parse(source)?;
-        let checked = check::check(&program, &tokens)?;
-        Ok(Self(Arc::new(Compiled {
+        let (checked, mistakes) = check::check(&program, &tokens, declared)?;
+        let compiled = Compiled {
             source: source.to_owned(),
             program: checked.program,
             references: checked.references,
             shape: checked.shape,
-        })))
+        };
+        Ok((Self(Arc::new(compiled)), mistakes))
     }
 
     /// What it reads, in the order of the text.
     #[must_use]
     pub fn references(&self) -> &[Reference] {
         &self.0.references
+    }
+
+    /// Whether it holds only where another holds too, as far as their texts show it: it asks all that the other asks.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        check::implies(&self.0.program, &other.0.program)
+    }
+
+    /// Whether it reads an activity, its state or its outputs.
+    #[must_use]
+    pub fn reads_activity(&self, id: &str) -> bool {
+        self.0.references.iter().any(|reference| match reference {
+            Reference::Activity { id: read, .. } => read == id,
+            Reference::Input { .. } => false,
+        })
     }
 
     /// The text.

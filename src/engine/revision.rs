@@ -95,6 +95,8 @@ impl Revision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::expression::Expression;
+    use k8s_openapi::api::apps::v1::ControllerRevision;
     use serde_json::json;
 
     fn revision(id: &str) -> Revision {
@@ -118,5 +120,52 @@ mod tests {
         let pinned = Revision::from_data(revision("a").to_data()).unwrap().pin("n".to_owned()).unwrap();
         assert_eq!(pinned.compiled.tier_ids(), [["a"]]);
         assert!(pinned.types.contains_key("t"));
+    }
+
+    /// A revision as a version of the orchestrator stored it: an Orchestration may still run from it.
+    fn check_stored(stored: &str, definition: &str, tiers: &[&[&str]], expected: &Value) {
+        let stored: ControllerRevision = serde_json::from_str(stored).unwrap();
+        let (name, data) = (stored.metadata.name.unwrap(), stored.data.0);
+        let revision = Revision::from_data(data.clone()).unwrap();
+        assert_eq!(revision.to_data(), data, "nothing is lost or added");
+        assert_eq!(revision.name(definition), name, "or nobody would take it for what its name says");
+        let pinned = revision.pin(name.clone()).unwrap();
+        assert_eq!(
+            (pinned.name, pinned.compiled.tier_ids()),
+            (name, tiers.iter().map(|ids| ids.iter().map(ToString::to_string).collect()).collect())
+        );
+        let shown = pinned.compiled.activities.iter().map(|activity| {
+            json!({
+                "inputs": activity.inputs.iter().map(|input| input.target.as_str()).collect::<Vec<_>>(),
+                "when": activity.when.as_ref().map(Expression::source),
+                "schemas": [activity.input_schema.is_some(), activity.output_schema.is_some()],
+                "read": activity.outputs_are_read,
+            })
+        });
+        assert_eq!(shown.collect::<Value>(), *expected);
+    }
+
+    #[test]
+    fn what_version_0_1_0_stored_still_runs_the_same() {
+        check_stored(
+            include_str!("../../tests/fixtures/revision/0.1.0/site.json"),
+            "site.example.com",
+            &[&["plan"], &["router"], &["monitor"]],
+            &json!([
+                {"inputs": ["site", "block"], "when": null, "schemas": [true, true], "read": true},
+                {"inputs": ["address", "gateway", "carrier"], "when": null, "schemas": [true, true], "read": true},
+                {"inputs": ["site", "hosts"], "when": "input.stage == \"production\" && size(activities.plan.outputs.hosts) > 0",
+                    "schemas": [true, true], "read": true},
+            ]),
+        );
+        check_stored(
+            include_str!("../../tests/fixtures/revision/0.1.0/document.json"),
+            "tenant.example.com",
+            &[&["activity1"], &["activity2"]],
+            &json!([
+                {"inputs": ["cell", "baseUrl"], "when": null, "schemas": [true, true], "read": true},
+                {"inputs": ["resourceId"], "when": null, "schemas": [true, true], "read": false},
+            ]),
+        );
     }
 }

@@ -24,12 +24,14 @@ use serde_json::Value;
 use super::path::{Segment, is_name};
 use super::problem::ProblemCode;
 use crate::api::common::Object;
+pub use defaults::{MAX_ADDED, TooLarge};
 pub use known::{Known, SubSchema, mismatch};
 pub use limits::{
     MAX_DEPTH, MAX_LARGE_PATTERNS, MAX_NODES, MAX_OVERLAP, MAX_PATTERNS, MAX_PROPERTIES, MAX_REFERENCES,
     MAX_SIZE,
 };
 use node::Node;
+use read::Purpose;
 use validate::Validator;
 
 /// Most violations that [`text`] shows.
@@ -88,7 +90,19 @@ impl Schema {
     /// patterns that cannot be matched in linear time, references that lead elsewhere, nowhere or in circles,
     /// defaults that the schema itself refuses, and whatever is larger than its limit.
     pub fn compile(raw: &Object) -> Result<Self, Vec<Mistake>> {
-        let (root, validator) = read::read(raw)?;
+        Self::compile_for(raw, Purpose::Value)
+    }
+
+    /// Compiles the schema of an input or an output, which is an object also where the schema does not say so.
+    ///
+    /// # Errors
+    /// As [`Self::compile`], and a schema that excludes objects.
+    pub fn compile_object(raw: &Object) -> Result<Self, Vec<Mistake>> {
+        Self::compile_for(raw, Purpose::Object)
+    }
+
+    fn compile_for(raw: &Object, purpose: Purpose) -> Result<Self, Vec<Mistake>> {
+        let (root, validator) = read::read(raw, purpose)?;
         Ok(Self(Arc::new(Compiled { source: raw.clone(), root, validator })))
     }
 
@@ -102,11 +116,13 @@ impl Schema {
 
     /// The value with the schema's defaults, as the API server applies them: where a member of an object is missing
     /// (or null), at any depth, in elements of lists and inside defaults too. What is there stays as it is.
-    #[must_use]
-    pub fn with_defaults(&self, value: &Object) -> Object {
+    ///
+    /// # Errors
+    /// The defaults have more than [`MAX_ADDED`] bytes together: in the elements of a list they multiply.
+    pub fn with_defaults(&self, value: &Object) -> Result<Object, TooLarge> {
         let mut value = value.clone();
-        defaults::apply_to_object(&mut value, &self.0.root);
-        value
+        defaults::apply_to_object(&mut value, &self.0.root)?;
+        Ok(value)
     }
 
     /// What is known of the value at a path below.
@@ -137,6 +153,14 @@ impl Schema {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.root.is_closed()
+    }
+}
+
+#[cfg(test)]
+impl Schema {
+    /// Whether both are one compiled schema, and not only equal.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

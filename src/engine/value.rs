@@ -17,7 +17,9 @@ const MAX_DEPTH: usize = 32;
 ///
 /// # Errors
 /// The text is not a JSON object, is nested too deeply, or holds an integer beyond 64 bits signed, which the parser
-/// would round silently. The message begins with line and column where there are any.
+/// would round silently; however it is written: the API server keeps `1e19` as a float and writes it out as
+/// `10000000000000000000`, which no activity could hand back. The message begins with line and column where there are
+/// any.
 pub fn parse_outputs(text: &str) -> Result<Object, String> {
     if text.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) {
         return Ok(Object::new());
@@ -166,11 +168,24 @@ fn store(value: &mut Value) {
 /// digits, so what parses from them is what will be read back.
 fn whole(number: &Number) -> Option<Number> {
     let float = number.as_f64().filter(|_| number.is_f64())?;
-    let digits = float.to_string();
-    digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
+    float.to_string().parse::<i64>().map(Number::from).ok()
 }
 
-/// The first integer that does not fit 64 bits signed, with its line and column. The text is valid JSON.
+/// From here on, the API server writes a float with an exponent, so that it is read back as a float.
+const FIRST_WITH_EXPONENT: f64 = 1e21;
+
+/// Whether a number is stored as an integer that does not fit 64 bits signed.
+fn is_oversized(token: &str) -> bool {
+    if is_integer(token) {
+        return token.parse::<i64>().is_err();
+    }
+    token.parse::<f64>().is_ok_and(|float| {
+        float.fract() == 0.0 && float.abs() < FIRST_WITH_EXPONENT && float.to_string().parse::<i64>().is_err()
+    })
+}
+
+/// The first number that is stored as an integer beyond 64 bits signed, with its line and column. The text is valid
+/// JSON.
 fn oversized_integer(text: &str) -> Option<(usize, usize, &str)> {
     let mut in_string = false;
     let mut escaped = false;
@@ -185,9 +200,7 @@ fn oversized_integer(text: &str) -> Option<(usize, usize, &str)> {
             token_start = token_start.or(Some(index));
         } else {
             let token = token_start.take().and_then(|start| Some((start, text.get(start..index)?)));
-            if let Some((start, token)) = token.filter(|(_, token)| is_integer(token))
-                && token.parse::<i64>().is_err()
-            {
+            if let Some((start, token)) = token.filter(|(_, token)| is_oversized(token)) {
                 return Some((line, start - line_start + 1, token));
             }
             in_string = byte == b'"';
@@ -279,6 +292,35 @@ mod tests {
             r#"{"a": 1.0, "b": [1e2, -0, 1.5], "c": 1e21}"#,
             Ok(json!({"a": 1, "b": [100, 0, 1.5], "c": 1e21})),
         );
+    }
+
+    #[test]
+    fn a_whole_number_beyond_64_bits_is_refused_however_it_is_written() {
+        let refused = |token: &str| {
+            let why = format!("line 1 column 7: the integer {token} is beyond 64 bits signed");
+            check(&format!("{{\"a\": {token}}}"), Err(&why));
+        };
+        refused("1e19");
+        refused("-1E19");
+        refused("9223372036854775808.0");
+        // The nearest float is written as -9223372036854776000.
+        refused("-9223372036854775808.0");
+        refused("18446744073709551615.0");
+        refused("1.5e20");
+        refused("999999999999999900000");
+        refused("9.999999999999999e20");
+    }
+
+    #[test]
+    fn what_is_taken_can_be_handed_on_and_back_as_the_api_server_writes_it() {
+        for token in ["1e18", "9223372036854774784.0", "1e21", "-1e300", "0.1", "1e-7"] {
+            let taken = parse_outputs(&format!("{{\"a\": {token}}}")).unwrap();
+            let float = taken["a"].as_f64().unwrap();
+            // As Go writes a float: without an exponent up to a bound.
+            let is_plain = (1e-6..1e21).contains(&float.abs());
+            let written = if is_plain { float.to_string() } else { format!("{float:e}") };
+            assert_eq!(parse_outputs(&format!("{{\"a\": {written}}}")).unwrap(), taken, "{token}");
+        }
     }
 
     #[test]

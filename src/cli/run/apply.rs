@@ -18,6 +18,7 @@ use crate::api::{ActivityDefinition, OrchestrationDefinition};
 use crate::app::local::Local;
 use crate::client::{answer, words};
 use crate::controller::definitions::NOT_CHECKED;
+use crate::controller::orchestration_definition;
 use crate::engine::acceptance;
 use crate::engine::condition::find;
 use crate::engine::schema::Schema;
@@ -42,10 +43,16 @@ fn rank(kind: &str) -> u8 {
     }
 }
 
-/// Makes all objects. The result is the Orchestrations, or every mistake: then none of them was made.
-pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result<Vec<Made>, Vec<Mistake>>> {
+/// The Orchestrations that were made, and what is odd about their definitions, and harmless.
+pub(super) struct Applied {
+    pub(super) orchestrations: Vec<Made>,
+    pub(super) warnings: Vec<Mistake>,
+}
+
+/// Makes all objects. The result is what was made, or every mistake: then no Orchestration was made.
+pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result<Applied, Vec<Mistake>>> {
     let refused = make_namespaces(local, &loaded.documents).await;
-    let mut apply = Apply { local, loaded, mistakes: loaded.mistakes.clone(), wrong: BTreeSet::new() };
+    let mut apply = Apply::new(local, loaded);
     let again = repeated(local, &loaded.documents);
     let mut usable: Vec<&Document> = Vec::new();
     for (at, document) in loaded.documents.iter().enumerate() {
@@ -64,7 +71,7 @@ pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result
     for document in &orchestrations {
         apply.check(document).await;
     }
-    let mut mistakes = apply.mistakes;
+    let mut mistakes = std::mem::take(&mut apply.mistakes);
     if !mistakes.is_empty() {
         mistakes.sort_by(|a, b| a.place.cmp(&b.place));
         return Ok(Err(mistakes));
@@ -79,7 +86,11 @@ pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result
             Err(refusal) => mistakes.extend(refusal.reasons.iter().map(|reason| mistake(document, reason))),
         }
     }
-    Ok(if mistakes.is_empty() { Ok(wanted) } else { Err(mistakes) })
+    if !mistakes.is_empty() {
+        return Ok(Err(mistakes));
+    }
+    apply.warnings.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(Ok(Applied { orchestrations: wanted, warnings: apply.warnings }))
 }
 
 /// What was found out so far.
@@ -87,11 +98,17 @@ struct Apply<'a> {
     local: &'a Local,
     loaded: &'a Loaded,
     mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
     /// Kind, namespace and name of what has a mistake that was told: what follows from it is not told.
     wrong: BTreeSet<(String, String, String)>,
 }
 
-impl Apply<'_> {
+impl<'a> Apply<'a> {
+    fn new(local: &'a Local, loaded: &'a Loaded) -> Self {
+        let mistakes = loaded.mistakes.clone();
+        Self { local, loaded, mistakes, warnings: Vec::new(), wrong: BTreeSet::new() }
+    }
+
     fn refuse(&mut self, document: &Document, reasons: impl IntoIterator<Item = impl AsRef<str>>) {
         self.mistakes.extend(reasons.into_iter().map(|reason| mistake(document, reason.as_ref())));
         self.wrong.insert(key(&document.kind, &namespace(document), document.name.as_deref()));
@@ -154,6 +171,8 @@ impl Apply<'_> {
     /// Every line of what is wrong with a definition, but for what follows from other mistakes.
     fn refuse_unready(&mut self, document: &Document, ready: &Condition) {
         if ready.status == "True" {
+            let warnings = orchestration_definition::warnings(&ready.message).into_iter();
+            self.warnings.extend(warnings.map(|warning| mistake(document, &format!("warning: {warning}"))));
             return;
         }
         let namespace = namespace(document);
@@ -242,9 +261,12 @@ fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Vec
         return vec![format!("{reason}: {message}")];
     }
     // A schema with mistakes is told with its definition.
-    let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile(raw).ok());
+    let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile_object(raw).ok());
     match acceptance::check_input(schema.as_ref(), input) {
-        Some(text) => text.lines().map(|line| format!("InvalidInput: {line}")).collect(),
+        Some(refusal) => {
+            let (reason, text) = refusal.told();
+            text.lines().map(|line| format!("{reason}: {line}")).collect()
+        }
         None => Vec::new(),
     }
 }

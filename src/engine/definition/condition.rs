@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::expression::{Expression, Reference};
+use super::super::expression::{self, Declared, Expression, Position, Reference};
 use super::super::problem::ProblemCode;
 use super::super::value::printable;
 use super::inputs::{Mistake, Scope};
@@ -30,20 +30,29 @@ pub(super) fn of_activity(
     found: &mut Findings,
 ) -> Condition {
     let Some(source) = source else { return Condition::default() };
-    let when = match Expression::compile(source) {
-        Ok(when) => when,
+    let outputs = |id: &str| scope.outputs_of(*scope.index.get(id)?);
+    let declared = Declared { input: scope.schema, outputs: Some(&outputs) };
+    let (when, mistakes) = match Expression::compile_with(source, &declared) {
+        Ok(compiled) => compiled,
         Err(mistakes) => {
             for mistake in mistakes {
-                found.at(at, ProblemCode::InvalidExpression, ".when", printable(&mistake.to_string()));
+                found.at(at, mistake.code, ".when", printable(&mistake.to_string()));
             }
             return Condition::default();
         }
     };
+    let told = |mistake: &expression::Mistake| (mistake.position(), mistake.code, mistake.message.clone());
+    let mut told: Vec<(Position, ProblemCode, String)> = mistakes.iter().map(told).collect();
     let mut condition = Condition::default();
     for reference in when.references() {
         if let Err(mistake) = condition.read(reference, scope, found) {
-            found.at(at, mistake.code, ".when", mistake.message);
+            told.push((reference.position(), mistake.code, mistake.message));
         }
+    }
+    told.sort_by_key(|(position, ..)| *position);
+    told.dedup();
+    for (position, code, message) in told {
+        found.at(at, code, ".when", printable(&format!("{position}: {message}")));
     }
     condition.when = Some(when);
     condition

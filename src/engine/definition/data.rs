@@ -12,7 +12,7 @@ use super::super::problem::ProblemCode;
 use super::super::schema::{Known, Schema, mismatch};
 use super::inputs::{Mistake, Scope};
 use super::shorthand::shorten;
-use super::{Binding, Findings, Root};
+use super::{Binding, CompiledActivity, Findings, Root};
 use crate::api::common::Mapping;
 
 /// Most names that a message lists.
@@ -46,30 +46,49 @@ pub(super) fn check_input(
     Ok(())
 }
 
-/// Tells of required inputs that nothing feeds, and warns of those that are missing once what feeds them is skipped.
+/// Tells of required inputs that nothing feeds.
 pub(super) fn check_required(at: usize, bindings: &[Binding], scope: &Scope<'_>, found: &mut Findings) {
     let Some(schema) = scope.schemas.get(at).and_then(|schemas| schemas.input.as_ref()) else { return };
-    let is_conditional = |at: usize| scope.activities.get(at).is_some_and(|activity| activity.when.is_some());
     let type_ = scope.type_of(at);
     for required in schema.required() {
-        let bound = bindings.iter().enumerate().find(|(_, binding)| binding.target == required);
-        let Some((item, binding)) = bound else {
+        if !bindings.iter().any(|binding| binding.target == required) {
             let message = format!(
                 "ActivityDefinition \"{type_}\" requires the input \"{required}\", and nothing feeds it"
             );
             found.at(at, ProblemCode::MissingSource, ".inputs", message);
-            continue;
-        };
-        // A reader with a condition of its own may well be skipped together with what it reads.
-        let Some(read) = binding.activity().filter(|read| is_conditional(*read) && !is_conditional(at))
-        else {
-            continue;
-        };
-        let read = scope.names.get(read).copied().unwrap_or_default();
-        let message = format!(
-            "\"{read}\" may be skipped, and ActivityDefinition \"{type_}\" requires the input \"{required}\" (give it a default, or this activity a when)"
-        );
-        found.warn(at, ProblemCode::SkippedReference, &format!(".inputs[{item}]"), message);
+        }
+    }
+}
+
+/// Warns of required inputs that are missing once what feeds them is skipped.
+pub(super) fn warn_of_skipped(activities: &[CompiledActivity], found: &mut Findings) {
+    for (at, reader) in activities.iter().enumerate() {
+        let required = reader.input_schema.iter().flat_map(Schema::required);
+        for required in required {
+            let mut bound = reader.inputs.iter().enumerate();
+            let Some((item, binding)) = bound.find(|(_, binding)| binding.target == required) else {
+                continue;
+            };
+            let Some(read) = binding.activity().and_then(|read| activities.get(read)) else { continue };
+            if read.when.is_none() || is_guarded(reader, read) {
+                continue;
+            }
+            let (read, type_) = (&read.id, &reader.type_);
+            let message = format!(
+                "\"{read}\" may be skipped, and ActivityDefinition \"{type_}\" requires the input \"{required}\" (give it a default, or repeat the when of \"{read}\" here)"
+            );
+            let field = format!(".inputs[{item}]{}", binding.field());
+            found.warn(at, ProblemCode::SkippedReference, &field, message);
+        }
+    }
+}
+
+/// Whether a reader is skipped together with what it reads: it asks for the same, or asks what became of it. Any other
+/// condition says nothing of that.
+fn is_guarded(reader: &CompiledActivity, read: &CompiledActivity) -> bool {
+    match (&reader.when, &read.when) {
+        (Some(own), Some(other)) => own.implies(other) || own.reads_activity(&read.id),
+        _ => false,
     }
 }
 
@@ -97,17 +116,25 @@ pub(super) fn check_defaults(
 impl<'a> Scope<'a> {
     /// What is known of the values at a path.
     fn known(&self, root: Root, path: &[Segment]) -> Known<'a> {
-        self.producer(root).map_or(Known::Anything, |schema| schema.at(path))
+        match self.producer(root) {
+            Some(schema) => schema.at(path),
+            // The whole of an input or output is an object, whatever is in it.
+            None if path.is_empty() => Known::object(),
+            None => Known::Anything,
+        }
     }
 
     fn producer(&self, root: Root) -> Option<&'a Schema> {
         match root {
             Root::Input => self.schema,
             Root::RunState => None,
-            Root::Activity(activity) => {
-                self.schemas.get(activity).and_then(|schemas| schemas.output.as_ref())
-            }
+            Root::Activity(activity) => self.outputs_of(activity),
         }
+    }
+
+    /// What an activity declares of its outputs.
+    pub(super) fn outputs_of(&self, activity: usize) -> Option<&'a Schema> {
+        self.schemas.get(activity).and_then(|schemas| schemas.output.as_ref())
     }
 
     /// Whether a path may lead to something, as far as that is declared.

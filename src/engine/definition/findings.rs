@@ -33,7 +33,7 @@ impl Findings {
 
     /// The compiled schema of the input, or its mistakes.
     pub(super) fn schema(&mut self, raw: &Object) -> Option<Schema> {
-        match Schema::compile(raw) {
+        match Schema::compile_object(raw) {
             Ok(schema) => Some(schema),
             Err(mistakes) => {
                 let problems = activity_type::problems("spec.schema", mistakes);

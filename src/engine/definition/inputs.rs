@@ -16,7 +16,7 @@ use super::{Binding, Findings, RESERVED_IDS, Root, data, split};
 use crate::api::common::Mapping;
 use crate::api::orchestration_definition::{Activity, MAX_INPUTS};
 use crate::engine::activity_type::Schemas;
-use crate::engine::schema::Schema;
+use crate::engine::schema::{Known, Schema};
 
 /// Longest name of an input or output.
 const MAX_TARGET: usize = 253;
@@ -61,7 +61,8 @@ pub(super) fn of_activity(
             all_are_read = false;
             continue;
         };
-        let mistake = match bindings.add(&mapping, scope, found) {
+        let is_long = value.is_object();
+        let mistake = match bindings.add(&mapping, is_long, scope, found) {
             Ok(binding) => {
                 let variable = variable_name(&binding.target);
                 if let Some(other) = variables.insert(variable.clone(), binding.target.clone()) {
@@ -93,7 +94,7 @@ pub(super) fn of_activity(
 pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
     let mut bindings = Bindings::default();
     for (item, mapping) in output.iter().enumerate() {
-        let bound = bindings.add(mapping, scope, found);
+        let bound = bindings.add(mapping, true, scope, found);
         let declared = bound.and_then(|binding| scope.check_declared(binding.root, &binding.path, found));
         if let Err(mistake) = declared {
             found.in_output(
@@ -139,7 +140,13 @@ struct Bindings {
 
 impl Bindings {
     /// Adds one mapping.
-    fn add(&mut self, mapping: &Mapping, scope: &Scope<'_>, found: &Findings) -> Result<&Binding, Mistake> {
+    fn add(
+        &mut self,
+        mapping: &Mapping,
+        is_long: bool,
+        scope: &Scope<'_>,
+        found: &Findings,
+    ) -> Result<&Binding, Mistake> {
         let path = Path::parse(&mapping.source)
             .map_err(|error| Mistake::of_source(ProblemCode::InvalidPath, error))?;
         let root = if scope.is_run_state(&path) { None } else { Some(scope.resolve(&path, found)?) };
@@ -152,7 +159,7 @@ impl Bindings {
             Some(root) => split(&path, root),
             None => (Root::RunState, Vec::new()),
         };
-        self.list.push(Binding { root, path, target });
+        self.list.push(Binding { root, path, target, is_long });
         self.list.last().ok_or_else(|| Mistake::of_source(ProblemCode::InvalidPath, "cannot be bound"))
     }
 }
@@ -190,8 +197,12 @@ impl Scope<'_> {
     fn resolve(&self, path: &Path, found: &Findings) -> Result<Option<usize>, Mistake> {
         let first = path.first();
         let Some(activity) = self.index.get(first).copied() else {
-            return if first != "input" && RESERVED_IDS.contains(&first) {
+            return if first == "input" {
+                Ok(None)
+            } else if RESERVED_IDS.contains(&first) {
                 Err(self.reserved(path, found))
+            } else if self.declares_nothing() && matches!(path.rest().first(), Some(super::Segment::Key(_))) {
+                Err(self.undeclared(first, found))
             } else {
                 Ok(None)
             };
@@ -233,6 +244,27 @@ impl Scope<'_> {
         Ok(())
     }
 
+    /// Whether nothing is known of the input.
+    fn declares_nothing(&self) -> bool {
+        match self.schema {
+            None => self.spec.schema.is_none(),
+            Some(schema) => {
+                schema.properties().next().is_none()
+                    && matches!(schema.at(&[super::Segment::Key(String::new())]), Known::Anything)
+            }
+        }
+    }
+
+    /// A path like that of an output, and no such activity: where no schema says what the input has, only `input.` says
+    /// that it is meant, or every misspelt activity would be taken for it.
+    fn undeclared(&self, first: &str, found: &Findings) -> Mistake {
+        let meant = found.suggestion(first, self.names.iter().copied());
+        let message = format!(
+            "\"{first}\" is neither an activity nor a declared property of the input{meant}; use input.{first} for the input"
+        );
+        Mistake::of_source(ProblemCode::UnknownReference, message)
+    }
+
     /// Words with a meaning of their own cannot be read; `activities.x` is what one writes in expressions.
     fn reserved(&self, path: &Path, found: &Findings) -> Mistake {
         let first = path.first();
@@ -258,5 +290,11 @@ impl Binding {
             Root::Activity(activity) => Some(activity),
             Root::Input | Root::RunState => None,
         }
+    }
+
+    /// The field of its source, below the item that it stands in: the item itself, or `.source`.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        if self.is_long { ".source" } else { "" }
     }
 }

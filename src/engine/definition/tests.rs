@@ -158,7 +158,7 @@ activities:
   dependsOn: config
   inputs:
   - domain
-  - owner.email
+  - input.owner.email
   - input.region
   - input.config
   - {source: config, target: everything}

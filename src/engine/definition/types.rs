@@ -36,7 +36,7 @@ impl<'a, F: Fn(&str) -> TypeState<'a>> Types<F> {
     /// What a type says of its attempts; nothing if it cannot be used.
     pub(super) fn limits(&self, type_: &str) -> Limits {
         match (self.state_of)(type_) {
-            TypeState::Ready(spec) => Limits::from(spec),
+            TypeState::Ready(spec) | TypeState::Compiled(_, spec) => Limits::from(spec),
             TypeState::NotReady(_) | TypeState::Missing => Limits::default(),
         }
     }
@@ -48,6 +48,7 @@ fn examine(type_: &str, state: TypeState<'_>) -> Result<Schemas, (ProblemCode, S
             Ok(schemas) => return Ok(schemas),
             Err(problems) => activity_type::explained(&problems),
         },
+        TypeState::Compiled(schemas, _) => return Ok(schemas),
         TypeState::Missing => {
             let message = format!("ActivityDefinition \"{type_}\" not found in this namespace");
             return Err((ProblemCode::ActivityDefinitionNotFound, message));

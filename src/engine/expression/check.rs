@@ -2,8 +2,10 @@
 //!
 //! Responsible for: every mistake that the text alone shows, and what the expression reads. Must never: evaluate.
 
+mod conjuncts;
 mod names;
 mod rewrite;
+mod shape;
 
 use std::collections::BTreeSet;
 
@@ -11,13 +13,16 @@ use kube_cel::cel::common::ast::operators;
 use kube_cel::cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr};
 
 use super::functions;
-use super::kinds::{self, Kind};
+use super::kinds::{self, Kind, Wrong};
 use super::scan::Token;
-use super::{Mistake, Position, Reference};
+use super::{Declared, Mistake, Position, Reference};
 use crate::engine::path::Segment;
 use crate::engine::pattern;
-use crate::engine::problem::suggestion;
+use crate::engine::problem::{ProblemCode, suggestion};
+pub(super) use conjuncts::implies;
 use names::Names;
+pub(super) use shape::Shape;
+use shape::shape;
 
 /// Most nodes: operators, calls, names and literals, macros spelled out.
 pub const MAX_NODES: usize = 500;
@@ -62,17 +67,13 @@ pub(super) struct Checked {
     pub(super) shape: Shape,
 }
 
-/// How large an expression is: its nodes, the comprehensions inside each other, and the elements of the largest list or
-/// object that is written out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub(super) nodes: usize,
-    pub(super) nesting: usize,
-    pub(super) largest: usize,
-}
-
-/// Checks an expression; the mistakes are in the order of the text.
-pub(super) fn check(parsed: &IdedExpr, tokens: &[Token]) -> Result<Checked, Vec<Mistake>> {
+/// Checks an expression; the mistakes are in the order of the text. With the result come the mistakes that only show by
+/// what is declared.
+pub(super) fn check(
+    parsed: &IdedExpr,
+    tokens: &[Token],
+    declared: &Declared<'_>,
+) -> Result<(Checked, Vec<Mistake>), Vec<Mistake>> {
     let shape = shape(parsed)?;
     let names = Names::of(parsed, tokens);
     let mut walk = Walk {
@@ -85,18 +86,34 @@ pub(super) fn check(parsed: &IdedExpr, tokens: &[Token]) -> Result<Checked, Vec<
     };
     walk.visit(parsed);
     let (mut mistakes, references) = (walk.mistakes, walk.references);
-    let kind = kinds::kind(parsed, &mut |expression, message| {
-        mistakes.push(Mistake::new(names.position_of(expression), message));
+    type_mistakes(parsed, &names, &Declared::default(), &mut mistakes);
+    if !mistakes.is_empty() {
+        mistakes.sort_by_key(Mistake::position);
+        mistakes.dedup();
+        return Err(mistakes);
+    }
+    let mut shown = Vec::new();
+    if declared.input.is_some() || declared.outputs.is_some() {
+        type_mistakes(parsed, &names, declared, &mut shown);
+    }
+    Ok((Checked { program: rewrite::rewritten(parsed), references, shape }, shown))
+}
+
+/// Adds what is wrong with the types of an expression.
+fn type_mistakes(parsed: &IdedExpr, names: &Names, declared: &Declared<'_>, mistakes: &mut Vec<Mistake>) {
+    let is_declared = declared.input.is_some() || declared.outputs.is_some();
+    let code = |wrong: Wrong| match wrong {
+        _ if !is_declared => ProblemCode::InvalidExpression,
+        Wrong::Type => ProblemCode::TypeMismatch,
+        Wrong::Reference => ProblemCode::UnknownReference,
+    };
+    let kind = kinds::kind(parsed, declared, &mut |expression, wrong, message| {
+        mistakes.push(Mistake { code: code(wrong), ..Mistake::new(names.position_of(expression), message) });
     });
     if mistakes.is_empty() && !matches!(kind, Kind::Bool | Kind::Unknown) {
-        mistakes.push(Mistake::new(Position::START, format!("must be a boolean, is {}", kind.word())));
+        let message = format!("must be a boolean, is {}", kind.word());
+        mistakes.push(Mistake { code: code(Wrong::Type), ..Mistake::new(Position::START, message) });
     }
-    if mistakes.is_empty() {
-        return Ok(Checked { program: rewrite::rewritten(parsed), references, shape });
-    }
-    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
-    mistakes.dedup();
-    Err(mistakes)
 }
 
 /// Keys and values of an object that is written out.
@@ -132,56 +149,6 @@ pub(super) fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
             vec![&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result]
         }
     }
-}
-
-/// Measures an expression, before anything else recurses into it.
-fn shape(root: &IdedExpr) -> Result<Shape, Vec<Mistake>> {
-    let mut shape = Shape { nodes: 0, nesting: 0, largest: 0 };
-    let mut mistakes = BTreeSet::new();
-    let mut left = vec![(root, 1_usize, 0_usize)];
-    while let Some((expression, depth, nesting)) = left.pop() {
-        shape.nodes += 1;
-        if depth > MAX_DEPTH {
-            mistakes.insert(format!("an expression is nested at most {MAX_DEPTH} deep"));
-            continue;
-        }
-        match &expression.expr {
-            Expr::Comprehension(inner) => {
-                let inside = nesting + 1;
-                shape.nesting = shape.nesting.max(inside);
-                left.push((&inner.iter_range, depth + 1, nesting));
-                for part in [&inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result] {
-                    left.push((part, depth + 1, inside));
-                }
-                continue;
-            }
-            Expr::List(list) => shape.largest = shape.largest.max(list.elements.len()),
-            Expr::Map(map) => shape.largest = shape.largest.max(map.entries.len()),
-            Expr::Struct(_) => {
-                mistakes
-                    .insert("messages are not supported; an object is written {\"key\": value}".to_owned());
-            }
-            Expr::Unspecified => {
-                mistakes.insert("cannot be parsed".to_owned());
-            }
-            Expr::Call(_) | Expr::Ident(_) | Expr::Literal(_) | Expr::Select(_) => {}
-        }
-        left.extend(parts(expression).into_iter().map(|part| (part, depth + 1, nesting)));
-    }
-    if shape.nodes > MAX_NODES {
-        let nodes = shape.nodes;
-        mistakes.insert(format!(
-            "an expression has at most {MAX_NODES} nodes, macros spelled out; this one has {nodes}"
-        ));
-    }
-    if shape.nesting > MAX_NESTING {
-        let message = format!("at most {MAX_NESTING} loops (all, exists, map, filter) may lie in each other");
-        mistakes.insert(format!("{message}, here are {}", shape.nesting));
-    }
-    if mistakes.is_empty() {
-        return Ok(shape);
-    }
-    Err(mistakes.into_iter().map(|message| Mistake::new(Position::START, message)).collect())
 }
 
 /// One step below a variable.

@@ -13,7 +13,8 @@ use serde_json::Value;
 use self::size::{PIECE, Size, count, largest_of_object};
 use super::Scope;
 use super::check::{Shape, entries, function_of, parts};
-use super::functions::{self, EQUAL, Growth, MEMBER};
+use super::exact::{ADD, EQUAL, MEMBER, SUBTRACT};
+use super::functions::{self, Growth};
 use crate::api::common::Object;
 use crate::engine::pattern;
 
@@ -148,7 +149,8 @@ impl Estimate<'_, '_> {
                 return (steps, result);
             }
             operators::ADD => return (steps.saturating_add(whole.weight), whole),
-            // Two values are copied on their way into a function, and compared.
+            // Two values are copied on their way into a function, and put together or compared.
+            ADD | SUBTRACT => return (steps.saturating_add(whole.weight.saturating_mul(3)), whole),
             EQUAL | MEMBER => return (steps.saturating_add(whole.weight.saturating_mul(3)), Size::SCALAR),
             _ => {}
         }

@@ -4,7 +4,6 @@
 //! begin what is too costly.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use kube_cel::cel::common::ast::IdedExpr;
@@ -13,6 +12,7 @@ use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 
 use super::check::Shape;
+use super::quiet::{Panicked, quietly};
 use super::{Activity, Reference, Scope, cost, functions};
 use crate::api::common::Object;
 
@@ -27,7 +27,7 @@ pub(super) fn evaluate(
 ) -> Result<bool, String> {
     let scope = &read(references, scope);
     cost::check(program, shape, scope)?;
-    let result = catch_unwind(AssertUnwindSafe(|| {
+    let result = quietly(|| {
         let mut context: Context<'_> = functions::CONTEXT.new_inner_scope();
         context.add_variable_from_value("input", object(scope.input));
         let activities =
@@ -39,14 +39,14 @@ pub(super) fn evaluate(
             context.add_variable_from_value("run", Cel::Map(Map { map: Arc::new(members) }));
         }
         context.resolve(program)
-    }));
+    });
     functions::forget_patterns();
     match result {
         Ok(Ok(Cel::Bool(result))) => Ok(result),
         Ok(Ok(other)) => Err(format!("must be a boolean, is {}", other.type_of())),
         Ok(Err(error)) => Err(cut(&worded(&error))),
-        // The interpreter has arithmetic that panics where it overflows.
-        Err(_) => Err("cannot be evaluated: an operation failed".to_owned()),
+        // Functions of Kubernetes have arithmetic that panics where it overflows.
+        Err(Panicked) => Err("cannot be evaluated: an operation failed".to_owned()),
     }
 }
 

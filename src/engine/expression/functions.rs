@@ -12,14 +12,9 @@ use kube_cel::cel::extractors::{Arguments, This};
 use kube_cel::cel::{Context, ExecutionError, Value};
 use regex::Regex;
 
+use super::exact;
 use super::kinds::Kind;
 use crate::engine::pattern;
-
-/// Equality as CEL has it: numbers are equal as numbers. No call in an expression can have this name.
-pub(super) const EQUAL: &str = "@equal";
-
-/// Whether a list has an equal element, or an object such a key.
-pub(super) const MEMBER: &str = "@member";
 
 /// What a function does to the size of its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,22 +218,12 @@ static FUNCTIONS: &[Function] = {
 /// The functions, ready to be called.
 pub(super) static CONTEXT: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut context = Context::default().with_all();
-    context.add_function(EQUAL, |one: Value, other: Value| one == other);
-    context.add_function(MEMBER, is_member);
+    exact::register(&mut context);
     context.add_function("matches", matches);
     context.add_function("find", find);
     context.add_function("findAll", find_all);
     context
 });
-
-#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
-fn is_member(value: Value, container: Value) -> Result<bool, ExecutionError> {
-    match container {
-        Value::List(elements) => Ok(elements.contains(&value)),
-        Value::Map(map) => Ok(map.map.keys().any(|key| Value::from(key) == value)),
-        _ => Err(ExecutionError::NoSuchOverload),
-    }
-}
 
 /// Most patterns that one evaluation remembers.
 const REMEMBERED: usize = 128;

@@ -1,11 +1,15 @@
-//! Kinds: what type a part of an expression has, as far as its text shows it.
+//! Kinds: what type a part of an expression has, as far as its text and the schemas of what it reads show it.
 //!
-//! Responsible for: operators on values that cannot go together. Must never: refuse what may be.
+//! Responsible for: operators on values that cannot go together, and members that cannot be there. Must never: refuse
+//! what may be.
 
 use kube_cel::cel::common::ast::operators;
-use kube_cel::cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue};
+use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 
-use super::functions;
+use super::{Declared, functions};
+use crate::engine::path::Segment;
+use crate::engine::problem::suggestion;
+use crate::engine::schema::{Known, Schema, SubSchema};
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub(super) enum Kind {
     Int,
     Uint,
     Double,
+    /// An integer or a floating-point number, which a value of JSON itself decides.
+    Number,
     String,
     Bytes,
     List,
@@ -33,6 +39,7 @@ impl Kind {
             Self::Int => "an integer",
             Self::Uint => "an unsigned integer",
             Self::Double => "a floating-point number",
+            Self::Number => "a number",
             Self::String => "a string",
             Self::Bytes => "bytes",
             Self::List => "a list",
@@ -45,7 +52,7 @@ impl Kind {
     }
 
     fn is_number(self) -> bool {
-        matches!(self, Self::Int | Self::Uint | Self::Double)
+        matches!(self, Self::Int | Self::Uint | Self::Double | Self::Number)
     }
 
     fn may_be(self, other: Self) -> bool {
@@ -53,73 +60,239 @@ impl Kind {
     }
 }
 
-/// The kind of an expression. What cannot be is told to `wrong`, with the expression it is about.
-pub(super) fn kind<'a>(expression: &'a IdedExpr, wrong: &mut dyn FnMut(&'a IdedExpr, String)) -> Kind {
-    match &expression.expr {
-        Expr::Literal(literal) => match literal {
-            LiteralValue::Boolean(_) => Kind::Bool,
-            LiteralValue::Bytes(_) => Kind::Bytes,
-            LiteralValue::Double(_) => Kind::Double,
-            LiteralValue::Int(_) => Kind::Int,
-            LiteralValue::Null => Kind::Null,
-            LiteralValue::String(_) => Kind::String,
-            LiteralValue::UInt(_) => Kind::Uint,
-        },
-        Expr::Ident(name) if matches!(name.as_str(), "input" | "activities" | "run") => Kind::Map,
-        Expr::Ident(_) | Expr::Unspecified | Expr::Struct(_) => Kind::Unknown,
-        Expr::Select(select) => {
-            let operand = kind(&select.operand, wrong);
-            if operand != Kind::Unknown && operand != Kind::Map {
-                wrong(expression, format!("{} has no members, so no \"{}\"", operand.word(), select.field));
-            }
-            if select.test { Kind::Bool } else { Kind::Unknown }
-        }
-        Expr::List(list) => {
-            list.elements.iter().for_each(|element| drop_kind(kind(element, wrong)));
-            Kind::List
-        }
-        Expr::Map(map) => {
-            for (key, value) in super::check::entries(map) {
-                drop_kind(kind(key, wrong));
-                drop_kind(kind(value, wrong));
-            }
-            Kind::Map
-        }
-        Expr::Comprehension(loop_) => comprehension(loop_, wrong),
-        Expr::Call(call) => {
-            let mut arguments = Vec::with_capacity(call.args.len());
-            for argument in &call.args {
-                arguments.push(kind(argument, wrong));
-            }
-            if let Some(target) = &call.target {
-                drop_kind(kind(target, wrong));
-            }
-            match operator(&call.func_name, &arguments) {
-                Some(Ok(kind)) => kind,
-                Some(Err(why)) => {
-                    wrong(expression, why);
-                    Kind::Unknown
-                }
-                None => super::check::function_of(call)
-                    .and_then(|name| functions::known(&name))
-                    .map_or(Kind::Unknown, |function| function.result),
-            }
+/// What is known of a part of an expression.
+#[derive(Clone, Copy)]
+enum Type<'a, 's> {
+    Kind(Kind),
+    /// It has this schema. Whether a path from a variable leads there: what is not there is then told by its path.
+    Schema(SubSchema<'s>, bool),
+    Activities,
+    Activity(&'a str),
+    /// The state of an activity. What is read below it is told by its path.
+    State,
+}
+
+impl Type<'_, '_> {
+    const UNKNOWN: Self = Self::Kind(Kind::Unknown);
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Kind(kind) => kind,
+            Self::Activities | Self::Activity(_) => Kind::Map,
+            Self::State => Kind::String,
+            Self::Schema(schema, _) => match schema.only_type() {
+                Some("object") => Kind::Map,
+                Some("array") => Kind::List,
+                Some("string") => Kind::String,
+                Some("integer") => Kind::Int,
+                Some("number") => Kind::Number,
+                Some("boolean") => Kind::Bool,
+                _ => Kind::Unknown,
+            },
         }
     }
 }
 
-fn drop_kind(_: Kind) {}
+/// The kind of an expression, with what is declared of what it reads. What cannot be is told to `wrong`, with the
+/// expression it is about, and whether something is read that is not declared.
+pub(super) fn kind<'a>(
+    expression: &'a IdedExpr,
+    declared: &Declared<'_>,
+    wrong: &mut dyn FnMut(&'a IdedExpr, Wrong, String),
+) -> Kind {
+    Kinds { declared, bound: Vec::new(), wrong }.of(expression).kind()
+}
 
-fn comprehension<'a>(loop_: &'a ComprehensionExpr, wrong: &mut dyn FnMut(&'a IdedExpr, String)) -> Kind {
-    let range = kind(&loop_.iter_range, wrong);
-    if !matches!(range, Kind::List | Kind::Map | Kind::Unknown) {
-        wrong(&loop_.iter_range, format!("only lists and objects have elements, this is {}", range.word()));
+/// What sort of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// Types that do not go together.
+    Type,
+    /// A member that a closed schema lacks.
+    Reference,
+}
+
+struct Kinds<'a, 's, 'w> {
+    declared: &'w Declared<'s>,
+    /// The variables of the loops around.
+    bound: Vec<(&'a str, Type<'a, 's>)>,
+    wrong: &'w mut dyn FnMut(&'a IdedExpr, Wrong, String),
+}
+
+impl<'a, 's> Kinds<'a, 's, '_> {
+    fn of(&mut self, expression: &'a IdedExpr) -> Type<'a, 's> {
+        match &expression.expr {
+            Expr::Literal(literal) => Type::Kind(match literal {
+                LiteralValue::Boolean(_) => Kind::Bool,
+                LiteralValue::Bytes(_) => Kind::Bytes,
+                LiteralValue::Double(_) => Kind::Double,
+                LiteralValue::Int(_) => Kind::Int,
+                LiteralValue::Null => Kind::Null,
+                LiteralValue::String(_) => Kind::String,
+                LiteralValue::UInt(_) => Kind::Uint,
+            }),
+            Expr::Ident(name) => self.variable(name),
+            Expr::Unspecified | Expr::Struct(_) => Type::UNKNOWN,
+            Expr::Select(select) => {
+                let operand = self.of(&select.operand);
+                let found = self.member(expression, operand, &select.field);
+                if select.test { Type::Kind(Kind::Bool) } else { found }
+            }
+            Expr::List(list) => {
+                list.elements.iter().for_each(|element| drop_type(self.of(element)));
+                Type::Kind(Kind::List)
+            }
+            Expr::Map(map) => {
+                for (key, value) in super::check::entries(map) {
+                    drop_type(self.of(key));
+                    drop_type(self.of(value));
+                }
+                Type::Kind(Kind::Map)
+            }
+            Expr::Comprehension(inner) => self.comprehension(inner),
+            Expr::Call(call) => self.call(expression, call),
+        }
     }
-    drop_kind(kind(&loop_.loop_step, wrong));
-    match kind(&loop_.accu_init, wrong) {
-        Kind::List => Kind::List,
-        _ => Kind::Bool,
+
+    fn variable(&self, name: &str) -> Type<'a, 's> {
+        let bound = self.bound.iter().rev().find(|(bound, _)| *bound == name);
+        match (bound, name) {
+            (Some((_, type_)), _) => *type_,
+            (None, "input") => object(self.declared.input),
+            (None, "activities") => Type::Activities,
+            (None, "run") => Type::Kind(Kind::Map),
+            (None, _) => Type::UNKNOWN,
+        }
     }
+
+    /// The member of a value.
+    fn member(&mut self, at: &'a IdedExpr, operand: Type<'a, 's>, name: &'a str) -> Type<'a, 's> {
+        match operand {
+            Type::Activities => Type::Activity(name),
+            Type::Activity(_) if name == "state" => Type::State,
+            Type::Activity(id) if name == "outputs" => object(self.declared.of_activity(id)),
+            Type::Activity(_) | Type::State => Type::UNKNOWN,
+            Type::Schema(schema, is_path) => self.below(at, schema, is_path, &Segment::Key(name.to_owned())),
+            Type::Kind(Kind::Unknown | Kind::Map) => Type::UNKNOWN,
+            Type::Kind(kind) => {
+                let message = format!("{} has no members, so no \"{name}\"", kind.word());
+                (self.wrong)(at, Wrong::Type, message);
+                Type::UNKNOWN
+            }
+        }
+    }
+
+    /// What a schema says of a step below.
+    fn below(
+        &mut self,
+        at: &'a IdedExpr,
+        schema: SubSchema<'s>,
+        is_path: bool,
+        segment: &Segment,
+    ) -> Type<'a, 's> {
+        match schema.below(segment) {
+            Known::Schema(below) if below.is_nullable() && matches!(segment, Segment::Index(_)) => {
+                Type::UNKNOWN
+            }
+            Known::Schema(below) => Type::Schema(below, is_path),
+            Known::Absent { has } if !is_path => {
+                let message = match segment {
+                    Segment::Key(name) => format!("there is no \"{name}\"{}", or_else(name, &has)),
+                    Segment::Index(_) => "only lists have elements by number".to_owned(),
+                };
+                (self.wrong)(at, Wrong::Reference, message);
+                Type::UNKNOWN
+            }
+            Known::Anything | Known::Absent { .. } => Type::UNKNOWN,
+        }
+    }
+
+    fn call(&mut self, at: &'a IdedExpr, call: &'a CallExpr) -> Type<'a, 's> {
+        let types: Vec<Type<'a, 's>> = call.args.iter().map(|argument| self.of(argument)).collect();
+        if let Some(target) = &call.target {
+            drop_type(self.of(target));
+        }
+        let kinds: Vec<Kind> = types.iter().map(|type_| type_.kind()).collect();
+        let kind = match operator(&call.func_name, &kinds) {
+            Some(Ok(kind)) => kind,
+            Some(Err(why)) => {
+                (self.wrong)(at, Wrong::Type, why);
+                Kind::Unknown
+            }
+            None => super::check::function_of(call)
+                .and_then(|name| functions::known(&name))
+                .map_or(Kind::Unknown, |function| function.result),
+        };
+        match (call.func_name.as_str(), types.as_slice(), call.args.get(1).map(|index| &index.expr)) {
+            (operators::INDEX, [operand, _], Some(index)) => self.element(at, *operand, index),
+            _ => Type::Kind(kind),
+        }
+    }
+
+    /// `operand[index]`.
+    fn element(&mut self, at: &'a IdedExpr, operand: Type<'a, 's>, index: &'a Expr) -> Type<'a, 's> {
+        match (operand, index) {
+            (Type::Activities | Type::Activity(_), Expr::Literal(LiteralValue::String(name))) => {
+                self.member(at, operand, name.inner())
+            }
+            (Type::Schema(schema, is_path), Expr::Literal(LiteralValue::String(name))) => {
+                self.below(at, schema, is_path, &Segment::Key(name.inner().to_owned()))
+            }
+            (Type::Schema(schema, is_path), _) if operand.kind() == Kind::List => {
+                let is_path = is_path && matches!(index, Expr::Literal(LiteralValue::Int(_)));
+                self.below(at, schema, is_path, &Segment::Index(0))
+            }
+            _ => Type::UNKNOWN,
+        }
+    }
+
+    fn comprehension(&mut self, inner: &'a ComprehensionExpr) -> Type<'a, 's> {
+        let range = self.of(&inner.iter_range);
+        let element = match (range, range.kind()) {
+            (Type::Schema(schema, _), Kind::List) => {
+                self.below(&inner.iter_range, schema, false, &Segment::Index(0))
+            }
+            (_, Kind::Map) => Type::Kind(Kind::String),
+            (_, Kind::List | Kind::Unknown) => Type::UNKNOWN,
+            (_, kind) => {
+                let message = format!("only lists and objects have elements, this is {}", kind.word());
+                (self.wrong)(&inner.iter_range, Wrong::Type, message);
+                Type::UNKNOWN
+            }
+        };
+        self.bound.push((&inner.iter_var, element));
+        drop_type(self.of(&inner.loop_step));
+        self.bound.pop();
+        match self.of(&inner.accu_init).kind() {
+            Kind::List => Type::Kind(Kind::List),
+            _ => Type::Kind(Kind::Bool),
+        }
+    }
+}
+
+fn drop_type(_: Type<'_, '_>) {}
+
+/// An input or the outputs of an activity.
+fn object<'s>(schema: Option<&'s Schema>) -> Type<'static, 's> {
+    match schema.map(|schema| schema.at(&[])) {
+        Some(Known::Schema(schema)) => Type::Schema(schema, true),
+        _ => Type::Kind(Kind::Map),
+    }
+}
+
+/// What may have been meant, or else what there is.
+fn or_else(wrong: &str, has: &[&str]) -> String {
+    const MAX_SHOWN: usize = 10;
+    let meant = suggestion(wrong, has.iter().copied());
+    if !meant.is_empty() || has.is_empty() {
+        return meant;
+    }
+    let shown: Vec<&str> = has.iter().copied().take(MAX_SHOWN).collect();
+    let more = match has.len() - shown.len() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    format!(" (has: {}{more})", shown.join(", "))
 }
 
 /// The result of an operator, or why there is none; nothing if it is no operator.
@@ -187,6 +360,9 @@ fn operator(name: &str, arguments: &[Kind]) -> Option<Result<Kind, String>> {
 fn arithmetic(name: &str, first: Kind, second: Kind) -> Option<Kind> {
     if first == Kind::Unknown || second == Kind::Unknown {
         return Some(Kind::Unknown);
+    }
+    if [first, second].contains(&Kind::Number) && first.is_number() && second.is_number() {
+        return Some(Kind::Number);
     }
     if first == second && first.is_number() {
         return (name != operators::MODULO || first != Kind::Double).then_some(first);

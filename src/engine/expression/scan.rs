@@ -3,11 +3,10 @@
 //! Responsible for: limits that keep the parser's recursion small, the places of names, and the parser's errors in
 //! words. Must never: decide what an expression means.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use kube_cel::cel::common::ast::IdedExpr;
 use kube_cel::cel::parser::Parser;
 
+use super::quiet::quietly;
 use super::{Mistake, Position};
 
 /// Longest expression, in bytes.
@@ -76,7 +75,7 @@ pub(super) fn scan(source: &str) -> Result<Vec<Token>, Mistake> {
 
 /// Parses an expression that was scanned.
 pub(super) fn parse(source: &str) -> Result<IdedExpr, Vec<Mistake>> {
-    let parsed = catch_unwind(AssertUnwindSafe(|| Parser::new().parse(source)));
+    let parsed = quietly(|| Parser::new().parse(source));
     let Ok(parsed) = parsed else {
         return Err(vec![Mistake::new(Position::START, "cannot be parsed")]);
     };

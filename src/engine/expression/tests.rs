@@ -97,6 +97,91 @@ fn the_functions_of_kubernetes_are_there() {
 }
 
 #[test]
+fn a_text_is_as_long_as_it_has_characters() {
+    check("size('äöü') == 3 && 'äöü'.size() == 3 && size('🦀') == 1 && size('') == 0", Ok(true));
+    check("'a\u{301}'.size() == 2", Ok(true));
+    check("size(b'äöü') == 6 && size(['äöü']) == 1 && size({'äöü': 1}) == 1", Ok(true));
+    check("input.names.all(n, n.size() == 1) && input.owner.size() == 2", Ok(true));
+    check("size(input.count) == 1", Err("size: only strings, bytes, lists and objects have a size"));
+    check("input.dark.size() == 1", Err("size: only strings, bytes, lists and objects have a size"));
+    check("size(input.none) == 1 || input.none.size() == 1", Err("no such key \"none\""));
+    check("[1, 2].sum() == 3 && [].sum() == 0 && [0.5, 0.5].sum() == 1.0", Ok(true));
+}
+
+#[test]
+fn in_a_loop_an_element_that_decides_wins_over_one_that_fails() {
+    let none = "no such key \"none\"";
+    check("[1, 2].exists(x, input.none == x || x == 2)", Ok(true));
+    check("[1, 0, 2].exists(x, 2 / x == 1)", Ok(true));
+    check("[0, 1, 2].exists(x, 2 / x == 1)", Ok(true));
+    check("[0, 1, 2].exists(x, 2 / x == 7)", Err("division by zero"));
+    check("[1, 0, 2].all(x, 2 / x == 2)", Ok(false));
+    check("[0, 1, 2].all(x, 2 / x == 2)", Ok(false));
+    check("[1, 0, 2].all(x, 2 / x > 0)", Err("division by zero"));
+    check("input.hosts.exists(h, h.none == 1)", Err(none));
+    check("input.hosts.all(h, h.name == 'a' || h.none == 1)", Err(none));
+    check("input.hosts.exists(h, h.none == 1 || h.name == 'b')", Ok(true));
+    // Of several errors the first; also one that is no boolean.
+    check("[0, 1].exists(x, 1 / x == 7 || x == 1 && input.none)", Err("division by zero"));
+    let types = "an operator or function is applied to values of types that it is not for";
+    check("input.names.exists(n, input.cell)", Err(types));
+    check("[1, 'x', true].exists(x, x == true || x)", Ok(true));
+    // Loops in loops, and what is around them.
+    check("[0, 1].exists(x, [0, 1].exists(y, y / x == 1))", Ok(true));
+    check("[0, 1].all(x, [0, 1].all(y, y / x == 1))", Ok(false));
+    check("[0].all(x, [1].exists(y, y / x == 1))", Err("division by zero"));
+    check("[0].exists(x, 1 / x == 1) || true", Ok(true));
+    check("!([0].all(x, 1 / x == 1) && false)", Ok(true));
+    check("has(input.none) || ![].exists(x, x == input.none)", Ok(true));
+    // The others do not absorb: they need every element.
+    check("[0, 1].exists_one(x, 1 / x == 1)", Err("division by zero"));
+    check("[0, 1].filter(x, 1 / x == 1).size() == 1", Err("division by zero"));
+    check("[0, 1].map(x, 1 / x).size() == 2", Err("division by zero"));
+}
+
+#[test]
+fn times_and_durations_end_at_their_ranges() {
+    let day = |text: &str| format!("timestamp('{text}') > timestamp('2026-01-01T00:00:00Z')");
+    check(&day("9999-12-31T23:59:59.999999999Z"), Ok(true));
+    check(&day("0001-01-01T00:00:00Z"), Ok(false));
+    let years = "timestamp: out of range: the years 1 to 9999 are allowed";
+    check(&day("0000-12-31T23:59:59Z"), Err(years));
+    check(&day("9999-12-31T23:59:59-00:01"), Err(years));
+    check(&day("0001-01-01T00:00:00+00:01"), Err(years));
+    let long = "duration: out of range: at most 2562047h47m16s are allowed, about 292 years";
+    check("duration('2562047h') > duration('1s')", Ok(true));
+    check("duration('2562048h') > duration('1s')", Err(long));
+    check("duration('-99999999999999999999h') < duration('1s')", Err(long));
+    let form = "duration: no duration; one is written like 1h30m, 1.5s or 200ms";
+    check("duration('1h later') > duration('1s')", Err(form));
+    check("duration('1') > duration('1s')", Err(form));
+    check(
+        "duration('0.1s') == duration('100ms') && duration('-1h') + duration('1h') == duration('0')",
+        Ok(true),
+    );
+    // Also what comes of them.
+    check("duration('2562047h') + duration('2562047h') > duration('1s')", Err("overflow in add"));
+    check("duration('-2562047h') - duration('2562047h') < duration('1s')", Err("overflow in sub"));
+    let times = "timestamp('9999-12-31T00:00:00Z') - timestamp('0001-01-01T00:00:00Z')";
+    check(&format!("{times} > duration('1s')"), Err("overflow in sub"));
+    check(
+        "timestamp('9999-12-31T00:00:00Z') + duration('24h') > timestamp('2026-01-01T00:00:00Z')",
+        Err("overflow in add"),
+    );
+    check(
+        "timestamp('0001-01-01T00:00:00Z') - duration('1ns') < timestamp('2026-01-01T00:00:00Z')",
+        Err("overflow in sub"),
+    );
+    check(
+        "timestamp('2026-01-01T00:00:00Z') + duration('24h') == timestamp('2026-01-02T01:00:00+01:00')",
+        Ok(true),
+    );
+    check("timestamp(input.when) - timestamp('2026-01-31T11:00:00Z') == duration('1h')", Ok(true));
+    check("input.owner.email + input.cell == 'a@example.comc1' && b'a' + b'b' == b'ab'", Ok(true));
+    check("(input.names + input.names).size() == 4 && input.count + input.count == 6", Ok(true));
+}
+
+#[test]
 fn errors_at_run_time_are_sentences() {
     check("input.nothing == 1", Err("no such key \"nothing\""));
     check("input.owner.none == 1", Err("no such key \"none\""));
@@ -127,37 +212,72 @@ fn errors_at_run_time_are_sentences() {
 
 #[test]
 fn the_interpreter_is_never_left_to_panic() {
-    for source in [
-        "math.bitShiftLeft(1, 64) == 0",
-        "math.abs(-9223372036854775807 - 1) == 0",
-        "'%.99999999999f'.format([1.0]) == ''",
-        "'%.70000f'.format([1.0]) == ''",
+    let check = |source: &str, expected: Result<bool, &str>| {
+        let found = Expression::compile(source).unwrap().evaluate(&Scope::new(&Object::new()));
+        assert_eq!(found, expected.map_err(str::to_owned), "{source}");
+    };
+    check("math.bitShiftLeft(1, 64) == 0", Err("math.bitShiftLeft: shift amount must be between 0 and 63"));
+    check("math.abs(-9223372036854775807 - 1) == 0", Err("math.abs: integer overflow"));
+    check("'%.99999999999f'.format([1.0]) == ''", Err("cannot be evaluated: an operation failed"));
+    check("'%.70000f'.format([1.0]) == ''", Err("cannot be evaluated: an operation failed"));
+    check(
         "timestamp('9999-12-31T23:59:59Z') + duration('9999999h') > timestamp('2026-01-01T00:00:00Z')",
+        Err("duration: out of range: at most 2562047h47m16s are allowed, about 292 years"),
+    );
+    check(
         "duration('99999999999999999999h') > duration('1s')",
-        "-(-9223372036854775807 - 1) > 0",
-        "[1, 'a', true].sort() == []",
-        "'abc'.substring(-1) == ''",
-        "'äöü'.charAt(1) == 'ö' && 'ä'.substring(1) == ''",
-        "[1].slice(5, 2) == []",
-        "optional.none().value() == 1",
-        "size() == 0",
-        "input.size(1) == 0",
-        "matches('a') == 1",
-        "[].min() == 1",
-        "{[1]: 2} == {}",
-        "'a'.replace('', 'b') == ''",
-        "format.named('x') == 1",
-        "contains('a', 'b', 'c')",
+        Err("duration: out of range: at most 2562047h47m16s are allowed, about 292 years"),
+    );
+    check("-(-9223372036854775807 - 1) > 0", Err("overflow in neg"));
+    check("[1, 'a', true].sort() == []", Err("compare: cannot compare values of different types"));
+    check("'abc'.substring(-1) == ''", Err("substring: start index -1 out of range for string of length 3"));
+    check("'äöü'.charAt(1) == 'ö' && 'ä'.substring(1) == ''", Ok(true));
+    check("[1].slice(5, 2) == []", Err("slice: slice(5, 2) out of range for list of length 1"));
+    check("optional.none().value() == 1", Err("value: optional.none() dereference"));
+    check("size() == 0", Err("a function expects 1 arguments and is given 0"));
+    check("input.size(1) == 0", Err("a function expects 0 arguments and is given 1"));
+    check("[].min() == 1", Err("min: cannot call min on empty list"));
+    check("{[1]: 2} == {}", Err("an operator or function is applied to values of types that it is not for"));
+    check("'a'.replace('', 'b') == ''", Ok(false));
+    check("format.named('x') == 1", Ok(false));
+    check("contains('a', 'b', 'c')", Ok(false));
+    check(
         "double('NaN') > 1.0",
-        "uint(-1) == 0u",
-        "[1, 2].flatten(-1) == []",
-        "ip('::1').family() == 6",
-        "base64.decode('???') == b''",
-    ] {
-        if let Ok(expression) = Expression::compile(source) {
-            let _ = expression.evaluate(&Scope::new(&Object::new()));
-        }
-    }
+        Err("an operator or function is applied to values of types that it is not for"),
+    );
+    check("uint(-1) == 0u", Err("uint: unsigned integer overflow"));
+    check("[1, 2].flatten(-1) == []", Err("flatten: depth must be non-negative"));
+    check("ip('::1').family() == 6", Ok(true));
+    check("base64.decode('???') == b''", Err("base64.decode: Invalid symbol 63, offset 0."));
+    check("duration('1s') - duration('-2562047h') < duration('0')", Ok(false));
+    check(
+        "string(timestamp('9999-12-31T00:00:00Z') - timestamp('1980-01-01T00:00:00Z')) == ''",
+        Err("Missing argument or target"),
+    );
+    check("timestamp('2026-01-31T12:00:00Z').getDayOfYear() == 30", Ok(true));
+    check("int(9.3e18) == 1", Err("int: integer overflow"));
+    check("math.bitShiftRight(1, -1) == 0", Err("math.bitShiftRight: shift amount must be between 0 and 63"));
+    check(
+        "'a'.charAt(9223372036854775807) == ''",
+        Err("charAt: index 9223372036854775807 out of range for string of length 1"),
+    );
+    check("'abc'.substring(2, 1) == ''", Err("substring: end index 1 out of range"));
+    check(
+        "quantity('9223372036854775807').add(quantity('1')).asInteger() == 1",
+        Err("asInteger: quantity too large for integer"),
+    );
+    check("[9223372036854775807, 1].sum() == 0", Err("overflow in add"));
+    check("cidr('10.0.0.0/8').masked().prefixLength() == 8", Ok(true));
+    check("'%d'.format(['a']) == ''", Err("format: %d requires int or uint, got String"));
+    check(
+        "math.round(1.0e300) == 1.0e300 && math.sqrt(-1.0) > 0.0",
+        Err("an operator or function is applied to values of types that it is not for"),
+    );
+    check("{1: 2}[1] / 0 == 1", Err("division by zero"));
+    check_mistakes(
+        "matches('a') == 1",
+        &["line 1 column 1: \"==\" compares a boolean with an integer, which are never equal"],
+    );
 }
 
 #[test]
@@ -278,6 +398,129 @@ fn types_that_cannot_go_together_are_told() {
         &["line 1 column 14: \"==\" compares an integer with a string, which are never equal"],
     );
     check_mistakes("1 == 1.0 && null != input.x && 1 < 2.5 && 'a' + 'b' == 'ab' && -1 < 0", &[]);
+    // The state of an activity is a text, whatever is declared.
+    check("activities.a.state == 1", "\"==\" compares a string with an integer, which are never equal");
+    check("activities['a'].state", "must be a boolean, is a string");
+    check("activities.a.outputs", "must be a boolean, is an object");
+}
+
+/// What is told of an expression once it is known what it reads.
+fn told(source: &str) -> Vec<String> {
+    let schema = |schema: Value| Schema::compile_object(schema.as_object().unwrap()).unwrap();
+    let input = schema(json!({"additionalProperties": false, "properties": {
+        "text": {"type": "string"}, "count": {"type": "integer"}, "ratio": {"type": "number"}, "flag": {"type": "boolean"},
+        "either": {"x-kubernetes-int-or-string": true}, "open": {}, "any": {"type": "object"},
+        "region": {"enum": ["eu", "us"]}, "loose": {"type": "array", "items": {"type": "string", "nullable": true}},
+        "names": {"type": "array", "items": {"type": "string"}},
+        "labels": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "hosts": {"type": "array", "items": {"type": "object", "additionalProperties": false, "properties": {
+            "name": {"type": "string"}, "ports": {"type": "array", "items": {"type": "integer"}}}}},
+    }}));
+    let build = schema(json!({"properties": {"url": {"type": "string"}, "port": {"type": "integer"}}}));
+    let outputs = |id: &str| (id == "build").then_some(&build);
+    let declared = Declared { input: Some(&input), outputs: Some(&outputs) };
+    let (_, mistakes) = Expression::compile_with(source, &declared).unwrap();
+    mistakes.iter().map(|mistake| format!("{}: {mistake}", mistake.code)).collect()
+}
+
+#[test]
+fn what_is_declared_is_held_against_an_expression() {
+    let good = |source: &str| assert_eq!(told(source), [""; 0], "{source}");
+    let wrong = |source: &str, expected: &str| assert_eq!(told(source), [expected], "{source}");
+    wrong(
+        "true && input.count == 'x'",
+        "TypeMismatch: line 1 column 9: \"==\" compares an integer with a string, which are never equal",
+    );
+    wrong(
+        "true &&\n  'x' != input[\"count\"]",
+        "TypeMismatch: line 2 column 10: \"!=\" compares a string with an integer, which are never equal",
+    );
+    wrong(
+        "input.text == activities.build.outputs.port",
+        "TypeMismatch: line 1 column 1: \"==\" compares a string with an integer, which are never equal",
+    );
+    wrong("input.text > 1", "TypeMismatch: line 1 column 1: \">\" cannot compare a string with an integer");
+    wrong(
+        "input.region == 1",
+        "TypeMismatch: line 1 column 1: \"==\" compares a string with an integer, which are never equal",
+    );
+    wrong("input.count", "TypeMismatch: line 1 column 1: must be a boolean, is an integer");
+    wrong(
+        "input.text && true",
+        "TypeMismatch: line 1 column 1: \"&&\" needs two booleans, one side is a string",
+    );
+    wrong("!input.names", "TypeMismatch: line 1 column 2: \"!\" needs a boolean, this is a list");
+    wrong(
+        "input.text + 1 == 2",
+        "TypeMismatch: line 1 column 1: \"+\" cannot be applied to a string and an integer",
+    );
+    wrong(
+        "input.text in input.count",
+        "TypeMismatch: line 1 column 1: \"in\" needs a list or an object after it, this is an integer",
+    );
+    wrong(
+        "input.count.all(x, true)",
+        "TypeMismatch: line 1 column 1: only lists and objects have elements, this is an integer",
+    );
+    wrong(
+        "input.labels.all(k, k > 1)",
+        "TypeMismatch: line 1 column 21: \">\" cannot compare a string with an integer",
+    );
+    wrong(
+        "input.labels['a'] == 'x'",
+        "TypeMismatch: line 1 column 1: \"==\" compares an integer with a string, which are never equal",
+    );
+    wrong(
+        "input.names[0] == 3",
+        "TypeMismatch: line 1 column 1: \"==\" compares a string with an integer, which are never equal",
+    );
+    wrong(
+        "input.names.exists(n, n == 3)",
+        "TypeMismatch: line 1 column 23: \"==\" compares a string with an integer, which are never equal",
+    );
+    wrong(
+        "input.hosts.exists(h, h.ports.all(p, p == 'x'))",
+        "TypeMismatch: line 1 column 38: \"==\" compares an integer with a string, which are never equal",
+    );
+    wrong(
+        "input.hosts.exists(h, h.nam == 'x')",
+        "UnknownReference: line 1 column 23: there is no \"nam\" (did you mean \"name\"?)",
+    );
+    wrong(
+        "input.hosts.exists(h, has(h.zone))",
+        "UnknownReference: line 1 column 27: there is no \"zone\" (has: name, ports)",
+    );
+    wrong(
+        "input.hosts[input.count].zone == 1",
+        "UnknownReference: line 1 column 1: there is no \"zone\" (has: name, ports)",
+    );
+    wrong(
+        "input.hosts.exists(h, h.name.first == 1)",
+        "UnknownReference: line 1 column 23: there is no \"first\"",
+    );
+    wrong(
+        "activities.build.outputs.url == 1",
+        "TypeMismatch: line 1 column 1: \"==\" compares a string with an integer, which are never equal",
+    );
+    // All at once, in the order of the text.
+    assert_eq!(
+        told("input.text == 1 || input.hosts.exists(h, h.zone == 1) || input.count == 'x'"),
+        [
+            "TypeMismatch: line 1 column 1: \"==\" compares a string with an integer, which are never equal",
+            "UnknownReference: line 1 column 42: there is no \"zone\" (has: name, ports)",
+            "TypeMismatch: line 1 column 58: \"==\" compares an integer with a string, which are never equal",
+        ]
+    );
+    // What may be is let be.
+    good("input.count == 1.0 && input.ratio == 1 && input.ratio + 1 > 2 && input.ratio / 2.0 > 1.0");
+    good("input.either == 1 || input.either == 'x' || input.open == true || input.any.deep.er == 1");
+    good("input.flag && input.open && input.region == 'eu' && input.text == null");
+    good("input.loose[0] == null || input.loose.exists(x, x == 'a') || input.loose[0] == 'a'");
+    good("input.hosts.all(h, h.name != '' && h.ports[0] > 1 && size(h.ports) < 3)");
+    good("activities.other.outputs.anything == 1 && activities.build.outputs.unknown == 'x'");
+    good("input.labels.all(k, input.labels[k] > 1) && 'a' in input.labels && input.labels[input.text] == 1");
+    // Paths from a variable are told of by whoever asks what is read.
+    good("input.nothing == 1 && has(input.hosts[0].zone)");
 }
 
 #[test]
@@ -326,6 +569,7 @@ fn what_is_too_costly_is_refused_before_it_begins() {
     assert_eq!(cost("input.l.all(x, input.l.all(y, x + y >= 0))", 150), Ok(true));
     let refused = |source: &str, count: usize| {
         let why = cost(source, count).unwrap_err();
+        println!("COST {why}");
         assert!(why.starts_with("too costly: "), "{source}: {why}");
     };
     refused("input.l.all(x, input.l.all(y, x + y >= 0))", 1_000);

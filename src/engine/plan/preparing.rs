@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::super::acceptance::defaults_too_large;
 use super::super::definition::{Binding, CompiledActivity, Root};
 use super::super::expression::{Expression, Scope};
 use super::super::observe::FailureReason;
@@ -51,7 +52,9 @@ impl Planner<'_> {
             if !missing.is_empty() {
                 return Err((FailureReason::MissingInput, missing.join("\n")));
             }
-            inputs = schema.with_defaults(&inputs);
+            inputs = schema
+                .with_defaults(&inputs)
+                .map_err(|_| (FailureReason::InputTooLarge, format!("the input {}", defaults_too_large())))?;
         }
         let size = bytes(&inputs);
         if size > MAX_INPUT_BYTES {
@@ -140,7 +143,7 @@ impl Planner<'_> {
             ),
         };
         let has = has.map(|has| format!(" (has: {})", paths(has))).unwrap_or_default();
-        format!("{at}[{item}]: {what} for {whose}{has}")
+        format!("{at}[{item}]{}: {what} for {whose}{has}", binding.field())
     }
 }
 

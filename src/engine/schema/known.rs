@@ -3,6 +3,7 @@
 //! Responsible for: telling for certain what cannot be. Must never: refuse what may be.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -24,15 +25,48 @@ pub enum Known<'a> {
     Schema(SubSchema<'a>),
 }
 
+impl Known<'static> {
+    /// What is known of an object of which nothing else is declared.
+    #[must_use]
+    pub fn object() -> Self {
+        static OBJECT: LazyLock<Node> =
+            LazyLock::new(|| Node { type_: Some(Type::Object), ..Node::default() });
+        Self::Schema(SubSchema(&OBJECT))
+    }
+}
+
 /// A part of a compiled schema.
 #[derive(Clone, Copy, Debug)]
 pub struct SubSchema<'a>(&'a Node);
 
-impl SubSchema<'_> {
+impl<'a> SubSchema<'a> {
     /// Whether it has a default.
     #[must_use]
     pub fn has_default(&self) -> bool {
         self.0.has_default()
+    }
+
+    /// What is known of the value one step below.
+    #[must_use]
+    pub fn below(&self, segment: &Segment) -> Known<'a> {
+        at(self.0, std::slice::from_ref(segment))
+    }
+
+    /// Whether null is allowed, which is no absent value in a list.
+    #[must_use]
+    pub fn is_nullable(&self) -> bool {
+        self.0.nullable
+    }
+
+    /// The only type that it allows in the word of a schema; an integer is a number where both are allowed.
+    #[must_use]
+    pub fn only_type(&self) -> Option<&'static str> {
+        let types = self.0.types()?;
+        let is_number = types.len() == 2 && types.contains(&Type::Integer) && types.contains(&Type::Number);
+        match types.first() {
+            Some(only) if types.len() == 1 => Some(only.word()),
+            _ => is_number.then(|| Type::Number.word()),
+        }
     }
 
     /// The types that it allows in the words of a schema, joined by `or`; none if any.

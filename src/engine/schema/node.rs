@@ -114,52 +114,88 @@ impl Node {
 
     /// A declared property.
     pub(super) fn declared(&self, name: &str) -> Option<&Self> {
-        self.parts().find_map(|part| part.properties.get(name))
+        self.find(&mut |part| part.properties.get(name))
     }
 
     pub(super) fn property_names(&self) -> BTreeSet<&str> {
-        self.parts().flat_map(|part| part.properties.keys()).map(String::as_str).collect()
+        let mut names = BTreeSet::new();
+        self.each(&mut |part| names.extend(part.properties.keys().map(String::as_str)));
+        names
     }
 
     pub(super) fn required(&self) -> impl Iterator<Item = &str> {
-        let names: BTreeSet<&str> =
-            self.parts().flat_map(|part| &part.required).map(String::as_str).collect();
+        let mut names = BTreeSet::new();
+        self.each(&mut |part| names.extend(part.required.iter().map(String::as_str)));
         names.into_iter()
     }
 
     /// Whether undeclared properties are refused.
     pub(super) fn is_closed(&self) -> bool {
-        self.parts().any(|part| matches!(part.additional, Additional::Closed))
+        self.any(|part| matches!(part.additional, Additional::Closed))
     }
 
     /// The schema of the elements of a list.
     pub(super) fn elements(&self) -> Option<&Self> {
-        self.parts().find_map(|part| part.items.as_deref())
+        self.find(&mut |part| part.items.as_deref())
     }
 
     /// The schema of undeclared properties.
     pub(super) fn undeclared(&self) -> Option<&Self> {
-        self.parts().find_map(|part| match &part.additional {
+        self.find(&mut |part| match &part.additional {
             Additional::Values(values) => Some(&**values),
             Additional::Open | Additional::Closed => None,
         })
     }
 
-    /// The schemas that hold together for certain: this one, what it refers to, and `allOf`.
-    pub(super) fn parts(&self) -> impl Iterator<Item = &Self> {
-        let mut parts = vec![self];
-        let mut next = 0;
-        while let Some(part) = parts.get(next).copied() {
-            parts.extend(part.target.as_deref());
-            parts.extend(&part.all_of);
-            next += 1;
-        }
-        parts.into_iter()
-    }
-
     /// Whether alternatives leave open what a value looks like.
     pub(super) fn has_alternatives(&self) -> bool {
-        self.parts().any(|part| !part.any_of.is_empty() || !part.one_of.is_empty())
+        self.any(|part| !part.any_of.is_empty() || !part.one_of.is_empty())
+    }
+
+    /// The first that is found in one of the schemas that hold together for certain: this one, what it refers to, and
+    /// `allOf`. Every lookup comes here, so that nothing is collected.
+    fn find<'a, T>(&'a self, look: &mut dyn FnMut(&'a Self) -> Option<T>) -> Option<T> {
+        if let Some(found) = look(self) {
+            return Some(found);
+        }
+        self.target.as_deref().into_iter().chain(&self.all_of).find_map(|part| part.find(look))
+    }
+
+    /// Visits the schemas that hold together for certain.
+    fn each<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        self.target.as_deref().into_iter().chain(&self.all_of).for_each(|part| part.each(visit));
+    }
+
+    fn any(&self, is: impl Fn(&Self) -> bool) -> bool {
+        self.find(&mut |part| is(part).then_some(())).is_some()
+    }
+
+    /// Whether an object may be as this schema says, as far as the types alone show it.
+    pub(super) fn may_be_object(&self) -> bool {
+        let some = |nodes: &[Self]| nodes.is_empty() || nodes.iter().any(Self::may_be_object);
+        let is_of_type = self.type_.map_or(!self.int_or_string, |type_| type_ == Type::Object);
+        is_of_type
+            && self.values.as_ref().is_none_or(|values| values.iter().any(Value::is_object))
+            && self.target.as_deref().into_iter().chain(&self.all_of).all(Self::may_be_object)
+            && some(&self.any_of)
+            && some(&self.one_of)
+            && !self.not.as_deref().is_some_and(Self::is_every_object)
+    }
+
+    /// Whether every object is as this schema says, for certain.
+    fn is_every_object(&self) -> bool {
+        let is_of_type = self.type_.map_or(!self.int_or_string, |type_| type_ == Type::Object);
+        is_of_type
+            && self.values.is_none()
+            && self.required.is_empty()
+            && self.properties.is_empty()
+            && matches!(self.additional, Additional::Open)
+            && self.constraints.is_empty()
+            && self.one_of.is_empty()
+            && self.not.is_none()
+            && self.target.as_deref().into_iter().chain(&self.all_of).all(Self::is_every_object)
+            && (self.any_of.is_empty() || self.any_of.iter().any(Self::is_every_object))
     }
 
     /// This schema for the JSON Schema crate: draft 7 with the keywords of [`super::keywords`], without references.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::keywords::{self, Patterns};
 use super::limits::{Counts, check_size};
-use super::node::{Additional, Node};
+use super::node::{Additional, Node, Type};
 use super::references::{Resolved, keyword as keyword_path, resolve};
 use super::validate::Validator;
 use super::{Mistake, defaults, format};
@@ -77,8 +77,17 @@ const KEYWORDS: [&str; 31] = [
     "x-kubernetes-preserve-unknown-fields",
 ];
 
+/// What a schema is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Any value.
+    Value,
+    /// An input or an output, which is always an object.
+    Object,
+}
+
 /// Reads a schema, and makes ready what validates by it.
-pub(super) fn read(raw: &Object) -> Result<(Node, Validator), Vec<Mistake>> {
+pub(super) fn read(raw: &Object, purpose: Purpose) -> Result<(Node, Validator), Vec<Mistake>> {
     let source = Value::Object(raw.clone());
     check_size(source.to_string().len()).map_err(|mistake| vec![mistake])?;
     let (root, at) = match raw.get(WRAPPER) {
@@ -98,7 +107,13 @@ pub(super) fn read(raw: &Object) -> Result<(Node, Validator), Vec<Mistake>> {
         references: Vec::new(),
         patterns: Patterns::new(),
     };
-    let node = reader.schema(root, &at, Place::default());
+    let mut node = reader.schema(root, &at, Place::default());
+    if purpose == Purpose::Object {
+        reader.check_object(&node, &at);
+        if node.types().is_none() {
+            node.type_ = Some(Type::Object);
+        }
+    }
     if reader.mistakes.is_empty() {
         reader.check_defaults();
     }
@@ -161,6 +176,18 @@ impl<'a> Reader<'a> {
         result.map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
 
+    /// No input or output would ever be as a schema says that excludes objects.
+    fn check_object(&mut self, root: &Node, at: &str) {
+        const WHY: &str = "must allow an object, as every input and output is one";
+        match root.type_ {
+            _ if root.may_be_object() => {}
+            Some(type_) if type_ != Type::Object => {
+                self.wrong(&format!("{at}.type"), format!("{WHY}; this is {}", type_.word()));
+            }
+            _ => self.wrong(at, WHY),
+        }
+    }
+
     fn schema(&mut self, raw: &'a Value, at: &str, place: Place) -> Node {
         let mut node = Node::default();
         if self.counts.is_over() {
@@ -186,9 +213,15 @@ impl<'a> Reader<'a> {
             self.reference(&mut node, reference, members, at, place);
         }
         if let Some(default) = node.default.clone().filter(|_| self.mistakes.is_empty()) {
-            let mut whole = default;
-            defaults::apply(&mut whole, &node);
-            self.defaults.push((format!("{at}.default"), node.translated(), whole));
+            let (at, mut whole) = (format!("{at}.default"), default);
+            match defaults::apply(&mut whole, &node) {
+                Ok(()) => self.defaults.push((at, node.translated(), whole)),
+                Err(defaults::TooLarge) => {
+                    let most = defaults::MAX_ADDED;
+                    let message = format!("the defaults inside of it may have at most {most} bytes together");
+                    self.mistakes.push(Mistake::new(ProblemCode::LimitExceeded, &at, message));
+                }
+            }
         }
         node
     }

@@ -269,7 +269,7 @@ fn integers_are_compared_exactly() {
         &["spec.input.a: must be a multiple of 2, got 9223372036854775807"],
     );
     let schema = compiled(&json!({"properties": {"b": {"default": 9_007_199_254_740_993_i64}}}));
-    let filled = schema.with_defaults(json!({"a": i64::MIN}).as_object().unwrap());
+    let filled = schema.with_defaults(json!({"a": i64::MIN}).as_object().unwrap()).unwrap();
     assert_eq!(Value::Object(filled), json!({"a": i64::MIN, "b": 9_007_199_254_740_993_i64}));
 }
 
@@ -348,7 +348,7 @@ fn references_lead_inside_the_schema_only() {
     let schema = |reference: &str| json!({"definitions": {"p": {"type": "integer", "default": 3}}, "properties": {"a": {"$ref": reference}}});
     let good = compiled(&schema("#/definitions/p"));
     assert_eq!(text(&good.validate(&json!({"a": "x"}), "in")), "in.a: expected integer, got string \"x\"");
-    assert_eq!(Value::Object(good.with_defaults(&Object::new())), json!({"a": 3}));
+    assert_eq!(Value::Object(good.with_defaults(&Object::new()).unwrap()), json!({"a": 3}));
     for remote in ["http://127.0.0.1:1/x.json", "file:///etc/passwd", "other.json#/a", "//host/x", "urn:x:y"]
     {
         check_mistakes(
@@ -540,7 +540,7 @@ fn defaults_fill_in_what_is_missing() {
     }}));
     let value =
         json!({"kept": "", "null": null, "empty": {}, "map": {"one": {}, "two": {"v": 1}}, "wrong": 5});
-    let filled = schema.with_defaults(value.as_object().unwrap());
+    let filled = schema.with_defaults(value.as_object().unwrap()).unwrap();
     assert_eq!(
         Value::Object(filled),
         json!({
@@ -574,9 +574,20 @@ fn a_default_must_be_a_value_that_its_schema_allows() {
 fn defaults_that_multiply_end_somewhere() {
     let long = "x".repeat(10_000);
     let schema = compiled(&json!({"properties": {"l": {"items": {"properties": {"d": {"default": long}}}}}}));
-    let filled = schema.with_defaults(json!({"l": vec![json!({}); 10_000]}).as_object().unwrap());
-    let size = Value::Object(filled).to_string().len();
-    assert!((1_000_000..1_200_000).contains(&size), "{size}");
+    let filled =
+        |count: usize| schema.with_defaults(json!({"l": vec![json!({}); count]}).as_object().unwrap());
+    let all = filled(104).unwrap();
+    let lacking = all["l"].as_array().unwrap().iter().filter(|element| element.get("d").is_none()).count();
+    assert_eq!(lacking, 0, "104 times 10,003 bytes are within the limit");
+    assert_eq!(filled(105), Err(TooLarge), "none is left out in silence");
+    check_mistakes(
+        json!({"properties": {"l": {
+            "default": vec![json!({}); 100], "items": {"properties": {"d": {"default": "x".repeat(20_000)}}}
+        }}}),
+        &[
+            "LimitExceeded: .properties.l.default: the defaults inside of it may have at most 1048576 bytes together",
+        ],
+    );
 }
 
 #[test]
@@ -748,8 +759,8 @@ proptest! {
                 let found = schema.validate(&value, "x");
                 prop_assert_eq!(&found, &schema.validate(&value, "x"));
                 if let Value::Object(object) = &value {
-                    let filled = schema.with_defaults(object);
-                    prop_assert_eq!(&schema.with_defaults(&filled), &filled);
+                    let filled = schema.with_defaults(object).unwrap();
+                    prop_assert_eq!(&schema.with_defaults(&filled).unwrap(), &filled);
                     for (name, member) in object.iter().filter(|(_, member)| member.is_number() || member.is_string()) {
                         prop_assert_eq!(filled.get(name), Some(member));
                     }

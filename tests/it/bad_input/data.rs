@@ -76,8 +76,10 @@ async fn an_input_with_a_key_twice_or_a_number_out_of_range_is_refused_by_the_se
         create_raw(&namespace, r#"{"type": "d", "input": {"a": 1, "a": 2}}"#).await.unwrap_err(),
         "Orchestration in version \"v1alpha1\" cannot be handled as a Orchestration: strict decoding error: duplicate field \"spec.input.a\""
     );
-    let told = create_raw(&namespace, r#"{"type": "d", "input": {"a": 1e400}}"#).await.unwrap_err();
-    assert!(told.contains("1e400"), "{told}");
+    assert_eq!(
+        create_raw(&namespace, r#"{"type": "d", "input": {"a": 1e400}}"#).await.unwrap_err(),
+        "Orchestration in version \"v1alpha1\" cannot be handled as a Orchestration: json: cannot unmarshal number 1e400 into Go value of type float64"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -123,7 +123,7 @@ async fn an_input_reaches_the_pod_byte_by_byte_and_is_never_expanded() {
     let text = "$(HOME) $$ $$(SECRET) $(SECRET) 'a' \"b\" `id` \\ \r\n\ttab 🦀 \u{202e}x";
     let inputs = json!([
         "text", {"source": "large", "target": "big"}, "list", {"source": "tenantID", "target": "tenantID"},
-        "owner.e-mail", {"source": "text", "target": "nul"},
+        "input.owner.e-mail", {"source": "text", "target": "nul"},
     ]);
     let activities = json!([{"id": "only", "type": "step", "discriminator": "deploy", "inputs": inputs}]);
     scene.define(json!({"activities": activities})).await;

@@ -164,3 +164,38 @@ fn a_place_for_temporary_files_that_is_none_is_told_by_its_name() {
         "orchestrator: no directory can be made in /nonexistent, where TMPDIR points: entity not found\n";
     assert_eq!(errors(&output), expected);
 }
+
+#[test]
+fn warnings_are_told_once_and_hold_nothing_up() {
+    let text = script("true").replace(
+        r#""spec":{"activities":["#,
+        r#""spec":{"activities":[{"id":"a","type":"script"},{"id":"b","type":"script","dependsOn":["a","a"]},{"id":"c","type":"script","dependsOn":["b","b"]},"#,
+    );
+    let (_directory, file) = in_file(&text);
+    let output = run(&[&file, "--timeout", "60s"]);
+    assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+    let warning = |at: usize, id: &str| {
+        format!(
+            "{file}:2: document 2: OrchestrationDefinition one: warning: DuplicateId: spec.activities[{at}].dependsOn[1]: \"{id}\" is listed twice"
+        )
+    };
+    let told = errors(&output);
+    let warnings: Vec<&str> = told.lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(warnings, [warning(1, "a"), warning(2, "b")]);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!shown.contains("warning"), "{shown}");
+}
+
+#[test]
+fn what_a_condition_makes_panic_is_an_error_and_nothing_else() {
+    let text = script("true").replace(
+        r#""id":"only","type":"script""#,
+        r#""id":"only","type":"script","when":"'%.70000f'.format([1.0]) == ''""#,
+    );
+    let (_directory, file) = in_file(&text);
+    let output = run(&[&file, "--timeout", "60s"]);
+    let (told, shown) = (errors(&output), String::from_utf8_lossy(&output.stdout).into_owned());
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(shown.contains("ExpressionError: when: cannot be evaluated: an operation failed"), "{shown}");
+    assert!(!told.contains("panicked"), "{told}");
+}

@@ -89,6 +89,35 @@ fn both_sides_mean_the_same_type() {
 }
 
 #[test]
+fn a_whole_source_is_an_object_also_where_nothing_is_declared() {
+    let activities = |source: &str, target: &str| {
+        let strict = format!(
+            "id: b, type: strict, dependsOn: a, inputs: [{{source: input.i, target: id}}, count, {{source: {source}, target: {target}}}]"
+        );
+        yaml(&["id: a, type: free", &strict])
+    };
+    let wrong = |source: &str, target: &str, wanted: &str| {
+        check(
+            &activities(source, target),
+            &[&format!(
+                "TypeMismatch: spec.activities[1].inputs[2].source: \"{source}\": object, and {wanted} is wanted"
+            )],
+        );
+    };
+    wrong("a", "hosts", "array");
+    wrong("a", "region", "string");
+    wrong("input", "size", "number");
+    assert!(compile_yaml(&activities("a", "owner")).is_ok());
+    assert!(compile_yaml(&activities("input", "owner")).is_ok());
+    let open =
+        format!("schema: {{properties: {{count: {{type: integer}}}}}}\n{}", activities("input", "hosts"));
+    check(
+        &open,
+        &["TypeMismatch: spec.activities[1].inputs[2].source: \"input\": object, and array is wanted"],
+    );
+}
+
+#[test]
 fn an_activity_takes_what_it_declares() {
     input(
         "tier",
@@ -143,6 +172,37 @@ fn what_is_not_declared_is_not_known() {
 }
 
 #[test]
+fn a_misspelt_activity_is_not_taken_for_an_input_of_which_nothing_is_declared() {
+    let undeclared = |field: &str, first: &str, meant: &str| {
+        format!(
+            "UnknownReference: {field}: \"{first}\" is neither an activity nor a declared property of the input{meant}; use input.{first} for the input"
+        )
+    };
+    let reads = |source: &str| {
+        yaml(&["id: build, type: free", &format!("id: b, type: free, dependsOn: build, inputs: [{source}]")])
+    };
+    let field = "spec.activities[1].inputs[0]";
+    check(&reads("nobody.n"), &[&undeclared(field, "nobody", "")]);
+    check(&reads("biuld.n"), &[&undeclared(field, "biuld", " (did you mean \"build\"?)")]);
+    check(&reads("'biuld[\"n\"]'"), &[&undeclared(field, "biuld", " (did you mean \"build\"?)")]);
+    check(&format!("schema: {{}}\n{}", reads("nobody.n")), &[&undeclared(field, "nobody", "")]);
+    check(
+        "activities: [{id: a, type: free}]\noutput: [{source: nobody.n}]",
+        &[&undeclared("spec.output[0].source", "nobody", "")],
+    );
+    // What can only be the input, or is declared to hold anything.
+    for good in ["nobody", "{source: 'nobody[0]', target: x}", "input.nobody.n", "input.biuld.n"] {
+        assert!(compile_yaml(&reads(good)).is_ok(), "{good}");
+    }
+    for schema in ["{additionalProperties: {type: object}}", "{properties: {domain: {type: string}}}"] {
+        assert!(compile_yaml(&format!("schema: {schema}\n{}", reads("nobody.n"))).is_ok(), "{schema}");
+    }
+    // A schema with a mistake may have declared it.
+    let told = compile_yaml(&format!("schema: {{type: strng}}\n{}", reads("nobody.n"))).unwrap_err();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
 fn an_id_that_is_a_property_of_the_input_could_mean_either() {
     check_data(
         &["id: domain, type: free", "id: b, type: free"],
@@ -166,6 +226,8 @@ fn a_default_has_a_variable_of_its_own() {
     );
 }
 
+const WARNING: &str = "SkippedReference: spec.activities[1].inputs[0].source: \"a\" may be skipped, and ActivityDefinition \"needy\" requires the input \"id\" (give it a default, or repeat the when of \"a\" here)";
+
 #[test]
 fn a_required_input_from_what_may_be_skipped_is_a_warning() {
     let check = |reader: &str, warnings: &[&str]| {
@@ -176,14 +238,45 @@ fn a_required_input_from_what_may_be_skipped_is_a_warning() {
         let found: Vec<String> = compiled(&activities).warnings.iter().map(ToString::to_string).collect();
         assert_eq!(found, warnings, "{reader}");
     };
-    check(
-        "type: needy",
-        &[
-            "SkippedReference: spec.activities[1].inputs[0]: \"a\" may be skipped, and ActivityDefinition \"needy\" requires the input \"id\" (give it a default, or this activity a when)",
-        ],
-    );
-    check("type: needy, when: input.wanted", &[]);
+    check("type: needy", &[WARNING]);
     check("type: free", &[]);
+    // Skipped together, for certain or by intent.
+    check("type: needy, when: input.wanted", &[]);
+    check("type: needy, when: (input.wanted)", &[]);
+    check("type: needy, when: input.more && (input.wanted && input.x)", &[]);
+    check("type: needy, when: activities.a.state == 'Succeeded'", &[]);
+    check("type: needy, when: has(activities.a.outputs.x)", &[]);
+    // A condition on something else is no reason.
+    for other in ["input.more", "!input.wanted", "input.wanted || input.more", "input.wanted == true", "true"]
+    {
+        check(&format!("type: needy, when: '{other}'"), &[WARNING]);
+    }
+    let short =
+        yaml(&["id: a, type: free, when: input.wanted", "id: b, type: needy, dependsOn: a, inputs: [a.id]"]);
+    let told: Vec<String> = compiled(&short).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told, [WARNING.replace(".source", "")]);
+}
+
+#[test]
+fn all_that_a_condition_asks_is_compared() {
+    let is_guarded = |read: &str, own: &str| {
+        let activities = yaml(&[
+            &format!("id: a, type: free, when: {}", json!(read)),
+            &format!("id: b, type: needy, dependsOn: a, inputs: [a.id], when: {}", json!(own)),
+        ]);
+        compiled(&activities).warnings.is_empty()
+    };
+    for same in
+        ["input.l.exists(x, x > 1)", "has(input.a.b)", "input.a in ['x', {'k': 1}]", "size(input.t) == 3"]
+    {
+        assert!(is_guarded(same, same), "{same}");
+        assert!(is_guarded(same, &format!("true && {same}")), "{same}");
+        assert!(!is_guarded(&format!("input.y && {same}"), same), "{same}");
+    }
+    assert!(!is_guarded("input.l.exists(x, x > 1)", "input.l.exists(x, x > 2)"));
+    assert!(!is_guarded("has(input.a.b)", "input.a.b"));
+    assert!(!is_guarded("input.a == 1", "input.a == 1.0"));
+    assert!(!is_guarded("input.t.matches('a')", "input.t.contains('a')"));
 }
 
 #[test]
@@ -217,7 +310,7 @@ fn condition(when: &str, expected: &str) {
     let activities = [
         "id: tenant-config, type: free",
         "id: a, type: strict, inputs: [{source: domain, target: id}, count]",
-        &format!("id: b, type: free, dependsOn: a, when: {}", json!(when)),
+        &format!("id: b, type: free, dependsOn: [a, tenant-config], when: {}", json!(when)),
         "id: later, type: free",
     ];
     let told = match compile_yaml(&with_schema(&activities)) {
@@ -233,20 +326,54 @@ fn a_condition_reads_the_input_and_ancestors() {
     condition("has(activities.a.outputs.url) && activities.a.outputs.hosts[0] == input.domain", "");
     condition(
         "activities.later.state == 'Skipped'",
-        "NotAnAncestor: AT: \"b\" reads \"later\" but does not depend on it (add dependsOn: [later])",
+        "NotAnAncestor: AT: line 1 column 1: \"b\" reads \"later\" but does not depend on it (add dependsOn: [later])",
     );
-    condition("activities.b.state == 'Skipped'", "NotAnAncestor: AT: \"b\" may not read its own outputs");
+    condition(
+        "activities.b.state == 'Skipped'",
+        "NotAnAncestor: AT: line 1 column 1: \"b\" may not read its own outputs",
+    );
     condition(
         "activities.laterr.state == 'Skipped'",
-        "UnknownReference: AT: no activity \"laterr\" (did you mean \"later\"?)",
+        "UnknownReference: AT: line 1 column 1: no activity \"laterr\" (did you mean \"later\"?)",
     );
     condition(
         "input.domian == 'x'",
-        "UnknownReference: AT: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)",
+        "UnknownReference: AT: line 1 column 1: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)",
     );
     condition(
         "activities.a.outputs.ulr == 'x'",
-        "UnknownReference: AT: activity \"a\" has no output \"ulr\" (has: deep, hosts, port, url, zone)",
+        "UnknownReference: AT: line 1 column 1: activity \"a\" has no output \"ulr\" (has: deep, hosts, port, url, zone)",
+    );
+}
+
+#[test]
+fn a_condition_agrees_with_the_types_of_what_it_reads() {
+    condition("input.count > 3 && input.size / 2.0 < 1.5 && activities.a.outputs.port == input.count", "");
+    condition(
+        "input.domain == 'x' && input.count == 'x'",
+        "TypeMismatch: AT: line 1 column 24: \"==\" compares an integer with a string, which are never equal",
+    );
+    condition(
+        "activities.a.outputs.url == activities.a.outputs.port",
+        "TypeMismatch: AT: line 1 column 1: \"==\" compares a string with an integer, which are never equal",
+    );
+    condition("input.domain", "TypeMismatch: AT: line 1 column 1: must be a boolean, is a string");
+    condition(
+        "activities.a.outputs.hosts.exists(host, host.name == 'x')",
+        "UnknownReference: AT: line 1 column 41: there is no \"name\"",
+    );
+    // With what is read wrongly, in the order of the text.
+    condition(
+        "input.count == 'x' ||\n  activities.later.state == 'x' ||\n  input.domian == 'x' || input.hosts == 1",
+        "TypeMismatch: AT: line 1 column 1: \"==\" compares an integer with a string, which are never equal\n\
+         NotAnAncestor: AT: line 2 column 3: \"b\" reads \"later\" but does not depend on it (add dependsOn: [later])\n\
+         UnknownReference: AT: line 3 column 3: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)\n\
+         TypeMismatch: AT: line 3 column 26: \"==\" compares a list with an integer, which are never equal",
+    );
+    // Nothing is known of what nothing is declared of.
+    condition(
+        "activities['tenant-config'].outputs.x == 1 || activities['tenant-config'].outputs.x == 'x'",
+        "",
     );
 }
 

@@ -259,7 +259,7 @@ fn a_target_is_given_where_the_path_suggests_none() {
     let why = "target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")";
     check_activities(
         &[
-            "id: a, type: t, inputs: ['hosts[0]', '.x', {source: 'x[\"a b\"]'}, {source: 'hosts[1]', target: ok}]",
+            "id: a, type: t, inputs: ['hosts[0]', '.x', {source: 'input[\"a b\"]'}, {source: 'hosts[1]', target: ok}]",
         ],
         &[
             &format!("InvalidPath: spec.activities[0].inputs[0]: {why}"),
@@ -311,7 +311,7 @@ fn two_inputs_never_have_one_target_or_variable() {
 #[test]
 fn an_output_may_read_every_activity_and_the_input() {
     check(
-        "activities: [{id: a, type: t}, {id: b, type: t}]\noutput: [{source: a.x}, {source: b}, {source: y.x, target: z}, {source: activities.a}, {source: 'q[0]'}]",
+        "activities: [{id: a, type: t}, {id: b, type: t}]\noutput: [{source: a.x}, {source: b}, {source: input.y.x, target: z}, {source: activities.a}, {source: 'q[0]'}]",
         &[
             "UnknownReference: spec.output[3].source: \"activities\" is neither an activity nor readable here (did you mean \"a\"?); use input.activities for the input",
             "InvalidPath: spec.output[4].source: target is required, because the last segment is no plain name (letters, digits, \"_\", \"-\")",

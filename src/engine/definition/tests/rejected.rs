@@ -38,6 +38,58 @@ fn a_schema_is_an_open_api_schema() {
 }
 
 #[test]
+fn a_schema_that_excludes_objects_is_for_no_input_or_output() {
+    let why = "must allow an object, as every input and output is one";
+    for type_ in ["array", "string", "integer", "number", "boolean"] {
+        let expected = format!("InvalidSchema: AT.openAPIV3Schema.type: {why}; this is {type_}");
+        schema(json!({"openAPIV3Schema": {"type": type_}}), &expected);
+        schema(json!({"type": type_}), &expected.replace(".openAPIV3Schema", ""));
+    }
+    for composed in [
+        json!({"enum": ["a", 1]}),
+        json!({"const": []}),
+        json!({"x-kubernetes-int-or-string": true}),
+        json!({"allOf": [{}, {"allOf": [{"type": "array"}]}]}),
+        json!({"anyOf": [{"type": "string"}, {"oneOf": [{"type": "array"}, {"type": "integer"}]}]}),
+        json!({"oneOf": [{"type": "string"}]}),
+        json!({"type": "object", "not": {"type": "object"}}),
+        json!({"not": {"anyOf": [{"type": "string"}, {}]}}),
+        json!({"$ref": "#/definitions/a", "minItems": 1, "definitions": {"a": {"type": "array"}}}),
+    ] {
+        schema(composed, &format!("InvalidSchema: AT: {why}"));
+    }
+    for good in [
+        json!({}),
+        json!({"required": ["a"]}),
+        json!({"enum": ["a", {}]}),
+        json!({"anyOf": [{"type": "string"}, {"required": ["a"]}]}),
+        json!({"not": {"type": "array"}}),
+        json!({"not": {"type": "object", "required": ["a"]}}),
+    ] {
+        schema(good, "");
+    }
+    // Beside all other mistakes.
+    schema(
+        json!({"type": "array", "requird": []}),
+        &format!(
+            "InvalidSchema: AT.requird: is no keyword of an OpenAPI v3 schema (did you mean \"required\"?)\n\
+             InvalidSchema: AT.type: {why}; this is array"
+        ),
+    );
+    // Of an activity type as well, in both directions.
+    let type_ =
+        json!({"inputSchema": {"type": "array"}, "outputSchema": {"openAPIV3Schema": {"type": "string"}}});
+    let problems = activity_type::compile(&serde_json::from_value(type_).unwrap()).unwrap_err();
+    assert_eq!(
+        text(&problems),
+        format!(
+            "InvalidSchema: spec.inputSchema.type: {why}; this is array\n\
+             InvalidSchema: spec.outputSchema.openAPIV3Schema.type: {why}; this is string"
+        )
+    );
+}
+
+#[test]
 fn a_reference_stays_within_its_schema_and_ends() {
     for elsewhere in ["https://example.com/schema.json", "file:///etc/passwd"] {
         schema(

@@ -179,15 +179,15 @@ fn a_required_input_that_is_absent_fails_before_anything_starts() {
     };
     assert_eq!(
         why(json!([{"source": "a.b.c", "target": "id"}]), json!({"b": {"d": 1}, "e": [1], "f.g": {}})),
-        "MissingInput: spec.activities[1].inputs[0]: activity \"a\" produced no output \"b.c\" for the required input \"id\" of ActivityDefinition \"t\" (has: b.d, e, [\"f.g\"])"
+        "MissingInput: spec.activities[1].inputs[0].source: activity \"a\" produced no output \"b.c\" for the required input \"id\" of ActivityDefinition \"t\" (has: b.d, e, [\"f.g\"])"
     );
     assert_eq!(
         why(json!(["a.count", "a.id"]), json!({})),
         "MissingInput: spec.activities[1].inputs[1]: activity \"a\" produced no output \"id\" for the required input \"id\" of ActivityDefinition \"t\" (has: nothing)"
     );
     assert_eq!(
-        why(json!([{"source": "deep.list[1]", "target": "id"}]), json!({})),
-        "MissingInput: spec.activities[1].inputs[0]: the input has no \"deep.list[1]\" for the required input \"id\" of ActivityDefinition \"t\" (has: deep.list, deep.x, domain)"
+        why(json!([{"source": "input.deep.list[1]", "target": "id"}]), json!({})),
+        "MissingInput: spec.activities[1].inputs[0].source: the input has no \"deep.list[1]\" for the required input \"id\" of ActivityDefinition \"t\" (has: deep.list, deep.x, domain)"
     );
     let many: serde_json::Map<String, Value> = (10..30).map(|at| (format!("k{at}"), json!(at))).collect();
     let told = why(json!(["a.id"]), Value::Object(many));

@@ -33,7 +33,7 @@ fn inputs_are_values_of_the_input_and_of_outputs() {
         |inputs: Value, expected: Value| check_inputs(inputs, input.clone(), outputs.clone(), expected);
     check(json!([]), json!({}));
     check(json!(["x", "input.deep.list"]), json!({"x": 1, "list": ["p", "q"]}));
-    check(json!([{"source": "deep.list[1]", "target": "second"}]), json!({"second": "q"}));
+    check(json!([{"source": "input.deep.list[1]", "target": "second"}]), json!({"second": "q"}));
     check(json!([{"source": "input[\"a.b\"]", "target": "quoted"}]), json!({"quoted": true}));
     check(json!(["a.id", {"source": "a.list[0].z", "target": "z"}]), json!({"id": "r-1", "z": 0}));
     check(
@@ -48,7 +48,10 @@ fn what_is_absent_or_null_is_left_out() {
     let input = json!({"x": null, "deep": {"n": null, "l": [null, {"n": null}]}});
     let check =
         |inputs: Value, expected: Value| check_inputs(inputs, input.clone(), json!({"id": 1}), expected);
-    check(json!(["x", "y", "y.z", "a.no", "a.id.deeper", {"source": "a[0]", "target": "t"}]), json!({}));
+    check(
+        json!(["x", "y", "input.y.z", "a.no", "a.id.deeper", {"source": "a[0]", "target": "t"}]),
+        json!({}),
+    );
     check(json!(["deep"]), json!({"deep": {"l": [null, {}]}}));
     check(json!([{"source": "input", "target": "all"}]), json!({"all": {"deep": {"l": [null, {}]}}}));
 }
