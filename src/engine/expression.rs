@@ -3,8 +3,9 @@
 //! Responsible for: mistakes with their place, what an expression reads, and a bound on what it costs. Must never:
 //! panic, or take longer than its limits allow.
 //!
-//! The variables are `input` and `activities`, and `run` in `finally`; the functions are those of Kubernetes. An activity is read by its name,
-//! as `activities.build.state` or `activities["tenant-config"].outputs.url`, so that what is read is known beforehand.
+//! The variables are `input` and `activities`, and `run` in `finally`; the functions are those of Kubernetes. An activity
+//! is read by its name, as `activities.build.state` or `activities["tenant-config"].outputs.url`, so that what is read is
+//! known beforehand.
 
 mod check;
 mod cost;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use kube_cel::cel::Context;
 use kube_cel::cel::common::ast::IdedExpr;
 
 use super::path::Segment;
@@ -38,6 +40,12 @@ struct Compiled {
     program: IdedExpr,
     references: Vec<Reference>,
     shape: check::Shape,
+}
+
+/// The functions of Kubernetes' CEL, as they are there: with lengths in characters, and arithmetic that cannot overflow.
+#[must_use]
+pub fn library() -> &'static Context<'static> {
+    &functions::CONTEXT
 }
 
 /// A place in an expression, both from 1; columns are counted in characters.

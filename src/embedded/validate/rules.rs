@@ -8,7 +8,6 @@ mod reads;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube_cel::KubeCelExt;
 use kube_cel::cel::objects::{Key, Map as CelMap};
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
@@ -16,6 +15,7 @@ use serde_json::Value;
 use super::schema::{Additional, ListType, Schema};
 use super::structural::correlated;
 use crate::embedded::field::{FieldError, Path};
+use crate::engine::expression::library;
 use reads::{Extent, Reads};
 
 /// One rule.
@@ -71,7 +71,7 @@ struct View<'v> {
 
 /// Evaluates rules.
 pub struct Evaluator {
-    functions: Context<'static>,
+    functions: &'static Context<'static>,
     /// Turns a text into a time; the CEL crate has the type, and only a program makes values of it.
     timestamp: Option<Program>,
     duration: Option<Program>,
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Evaluator {
 impl Default for Evaluator {
     fn default() -> Self {
         Self {
-            functions: Context::default().with_all(),
+            functions: library(),
             timestamp: Program::compile("timestamp(text)").ok(),
             duration: Program::compile("duration(text)").ok(),
         }

@@ -94,6 +94,7 @@ fn properties() -> Value {
         "port": {"x-kubernetes-int-or-string": true},
         "mode": {"type": "string", "default": "Slow"},
         "nested": {"type": "object", "default": {}, "properties": {"depth": {"type": "integer", "default": 3}, "note": {"type": "string", "nullable": true}}},
+        "word": {"type": "string", "maxLength": 20, "x-kubernetes-validations": [{"rule": "size(self) <= 3 && self.size() != 2", "message": "a word has 1 or 3 characters"}]},
         "level": {"type": "integer", "maximum": 9, "x-kubernetes-validations": [{"rule": "self >= oldSelf", "message": "level must not shrink"}]},
         "either": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
     })
@@ -202,6 +203,8 @@ fn schemas() -> Vec<Case> {
 
 fn rules() -> Vec<Case> {
     vec![
+        taken("a rule counts characters", json!({"size": 1, "word": "äöü"})),
+        refused("a rule counts no bytes", json!({"size": 1, "word": "ä€"})),
         refused("a rule with a path", json!({"size": 1, "least": 2})),
         refused(
             "a rule with a message of its own",
