@@ -69,7 +69,8 @@ mod tests {
         let cache = SchemaCache::default();
         let first = cache.of(&type_("u", 1, "object")).unwrap();
         assert!(is_same(&first, &cache.of(&type_("u", 1, "object")).unwrap()));
-        assert!(is_same(&first, &cache.clone().of(&type_("u", 1, "object")).unwrap()), "clones share it");
+        let shared = cache.clone();
+        assert!(is_same(&first, &shared.of(&type_("u", 1, "object")).unwrap()), "clones share it");
         assert!(!is_same(&first, &cache.of(&type_("v", 1, "object")).unwrap()), "another one of this name");
         let edited = cache.of(&type_("u", 2, "object")).unwrap();
         assert!(!is_same(&first, &edited));

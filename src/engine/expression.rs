@@ -136,13 +136,16 @@ pub enum Reference {
     },
 }
 
+/// The schema of an activity's outputs, by its id.
+pub type OutputSchemas<'a> = &'a dyn Fn(&str) -> Option<&'a Schema>;
+
 /// What is declared of what an expression reads; nothing is where nothing is said.
 #[derive(Clone, Copy, Default)]
 pub struct Declared<'a> {
     /// Of the input.
     pub input: Option<&'a Schema>,
     /// Of the outputs of an activity, by its id.
-    pub outputs: Option<&'a dyn Fn(&str) -> Option<&'a Schema>>,
+    pub outputs: Option<OutputSchemas<'a>>,
 }
 
 impl<'a> Declared<'a> {

@@ -71,6 +71,7 @@ fn subtract(one: Value, other: Value) -> Result<Value, ExecutionError> {
     (one - other).and_then(|difference| in_range("sub", difference))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the interpreter hands values over")]
 fn negate(value: Value) -> Result<Value, ExecutionError> {
     match value {
         Value::Int(number) => number.checked_neg().map(Value::Int).ok_or(ExecutionError::Overflow(
