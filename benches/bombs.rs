@@ -24,14 +24,14 @@ pub fn run() {
         show(&format!("schema: {name}"), None, || compiled(&spec));
     }
     for (name, schema, input) in inputs() {
-        let (schema, input) = (Schema::compile_object(&object(schema)).unwrap(), object(input));
+        let (schema, input) = (Schema::compile_object(&object(&schema)).unwrap(), object(&input));
         show(&format!("input: {name}"), None, || check_input(Some(&schema), Some(&input)));
     }
     for (name, when) in conditions() {
         let spec = definition("when", json!(when));
         show(&format!("when, compiled: {name}"), None, || compiled(&spec));
     }
-    let scope = object(json!({
+    let scope = object(&json!({
         "l": (0..1000).collect::<Vec<_>>(), "t": "a".repeat(60_000), "words": vec!["a".repeat(50); 1000],
     }));
     for (name, when) in evaluations() {
@@ -154,6 +154,6 @@ fn compiled(spec: &OrchestrationDefinitionSpec) -> Result<usize, Vec<Problem>> {
     compile(spec, |_| TypeState::Ready(&type_)).map(|compiled| compiled.activities.len())
 }
 
-fn object(value: Value) -> Object {
+fn object(value: &Value) -> Object {
     value.as_object().cloned().unwrap()
 }
