@@ -263,6 +263,7 @@ pub fn compile<'a>(
         reader: None,
         ancestors: ancestors.as_deref(),
         schema: schema.as_ref(),
+        has_schema: spec.schema.is_some(),
         schemas: &schemas,
     };
     for (at, activity) in all.iter().enumerate() {

@@ -196,7 +196,9 @@ impl Reference {
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
-            Self::Input { position, .. } | Self::Activity { position, .. } => *position,
+            Self::Input { position, .. } | Self::Activity { position, .. } | Self::RunState { position } => {
+                *position
+            }
         }
     }
 }
@@ -248,7 +250,7 @@ impl Expression {
     pub fn reads_activity(&self, id: &str) -> bool {
         self.0.references.iter().any(|reference| match reference {
             Reference::Activity { id: read, .. } => read == id,
-            Reference::Input { .. } => false,
+            Reference::Input { .. } | Reference::RunState { .. } => false,
         })
     }
 

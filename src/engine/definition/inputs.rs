@@ -36,6 +36,8 @@ pub(super) struct Scope<'a> {
     pub(super) ancestors: Option<&'a [NodeSet]>,
     /// What the input has to be like.
     pub(super) schema: Option<&'a Schema>,
+    /// Whether the definition has a schema, though it may be a wrong one.
+    pub(super) has_schema: bool,
     /// What every activity takes and produces.
     pub(super) schemas: &'a [Schemas],
 }
@@ -247,7 +249,7 @@ impl Scope<'_> {
     /// Whether nothing is known of the input.
     fn declares_nothing(&self) -> bool {
         match self.schema {
-            None => self.spec.schema.is_none(),
+            None => !self.has_schema,
             Some(schema) => {
                 schema.properties().next().is_none()
                     && matches!(schema.at(&[super::Segment::Key(String::new())]), Known::Anything)

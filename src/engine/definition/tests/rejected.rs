@@ -1,6 +1,7 @@
 //! Schemas and conditions that nobody could use, with the exact words.
 
 use super::*;
+use crate::engine::activity_type;
 use crate::engine::expression::MAX_BRACKETS;
 
 /// What is said of the schema of a definition.
