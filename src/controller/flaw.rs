@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::error::Error;
+use super::memory::Run;
 use crate::api::Orchestration;
 use crate::api::common::Object;
 use crate::api::orchestration::ActivityState;
@@ -71,28 +72,39 @@ pub fn seen(context: &Context, mut seen: Attempt) -> Attempt {
 }
 
 /// A plan: as it was made, unless it does what has to be recorded first.
-pub fn hasty(context: &Context, current: &Orchestration, compiled: &Compiled, planned: &mut Plan) {
+pub fn hasty(context: &Context, run: &Run, current: &Orchestration, compiled: &Compiled, planned: &mut Plan) {
     let stored = current.status.clone().unwrap_or_default();
     let state = |id: &String| stored.activities.get(id).map(|entry| entry.state);
     let start = |activity, attempt| Effect::Start { activity, attempt, inputs: Object::new() };
+    // Once: what is done again and again would never be recorded.
+    let is_new = |effect: &Effect| match effect {
+        Effect::Start { activity, attempt, .. } => !run.issues.contains_key(&(*activity, *attempt)),
+        Effect::Stop { activity, attempt } => !run.stops.contains_key(&(*activity, *attempt)),
+    };
     match context.settings.flaw {
         Some(Flaw::RetriesBeforeRecord) => {
             let failed = planned.update.activities.iter().filter(|(id, entry)| {
                 entry.state == ActivityState::Retrying && state(id) != Some(ActivityState::Retrying)
             });
-            let next = failed.filter_map(|(id, entry)| Some(start(*compiled.index.get(id)?, entry.attempt + 1)));
-            planned.effects.extend(next.collect::<Vec<_>>());
+            let next =
+                failed.filter_map(|(id, entry)| Some(start(*compiled.index.get(id)?, entry.attempt + 1)));
+            let next: Vec<Effect> = next.filter(is_new).collect();
+            planned.effects.extend(next);
         }
-        Some(Flaw::StopsBeforeRecord) if stored.stop_time.is_none() && planned.update.summary.stop_time.is_some() => {
+        Some(Flaw::StopsBeforeRecord)
+            if stored.stop_time.is_none() && planned.update.summary.stop_time.is_some() =>
+        {
             let running = stored.activities.iter().filter(|(_, entry)| entry.state == ActivityState::Running);
             let stops = running.filter_map(|(id, entry)| {
                 Some(Effect::Stop { activity: *compiled.index.get(id)?, attempt: entry.attempt })
             });
-            planned.effects.extend(stops);
+            planned.effects.extend(stops.filter(is_new));
         }
-        Some(Flaw::BeginsFinallyAtOnce) if stored.finally_time.is_none() && stored.completion_time.is_none() => {
+        Some(Flaw::BeginsFinallyAtOnce)
+            if stored.finally_time.is_none() && stored.completion_time.is_none() =>
+        {
             let last = compiled.activities.iter().enumerate().skip(compiled.main);
-            planned.effects.extend(last.map(|(activity, _)| start(activity, 1)));
+            planned.effects.extend(last.map(|(activity, _)| start(activity, 1)).filter(is_new));
         }
         _ => {}
     }

@@ -121,7 +121,7 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
     let asked = flaw::asked(context, current);
     let mut planned =
         plan(&Situation { compiled: &pinned.compiled, orchestration: &asked, observed: &observed, now });
-    flaw::hasty(context, current, &pinned.compiled, &mut planned);
+    flaw::hasty(context, run, current, &pinned.compiled, &mut planned);
     if unstarted::is_doubtful(run, current, &planned) {
         unstarted::look(context, run, current, &pinned, &planned).await?;
         return Ok(Next::Again(Arc::clone(current)));

@@ -199,7 +199,9 @@ pub fn resume(
     for condition in &mut summary.conditions {
         match condition.type_.as_str() {
             "Accepted" => {
-                condition.message.push_str(&format!("; takes over {count} of its activities from \"{name}\""));
+                condition
+                    .message
+                    .push_str(&format!("; takes over {count} of its activities from \"{name}\""));
             }
             "Reconciling" | "Succeeded" => condition.message = progress(count - skipped, skipped, total),
             _ => {}

@@ -16,6 +16,8 @@ use crate::support::simulated::users::Act;
 use crate::support::simulated::world::{Outcome, Rules, run};
 
 const THREADS: usize = 2;
+/// Names of the scenarios that are explored, with commas in between; all where it is not set.
+const ONLY_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SCENARIOS";
 /// Requests after the last one of an undisturbed run at which faults are planned too: a disturbed one makes more.
 const BEYOND: usize = 14;
 
@@ -39,16 +41,26 @@ pub struct Ground {
 impl Ground {
     /// Runs every scenario once.
     pub fn measure() -> Self {
-        let measured = Scenario::all().into_iter().map(|scenario| {
-            let scenario = Arc::new(scenario);
-            let outcome = run(&scenario, &quiet(&scenario, 1), &Rules::default());
-            assert_eq!(outcome.violations, Vec::<String>::new(), "{}", scenario.name);
-            (scenario.name, (scenario, outcome.requests))
-        });
+        let only = std::env::var(ONLY_VARIABLE).ok();
+        let is_wanted = |scenario: &Scenario| {
+            only.as_ref().is_none_or(|only| only.split(',').any(|name| name == scenario.name))
+        };
+        let rules = Rules { is_traced: true, ..Rules::default() };
+        let mut failures = Vec::new();
+        let mut measured = BTreeMap::new();
+        for scenario in Scenario::all().into_iter().filter(is_wanted).map(Arc::new) {
+            let outcome = run(&scenario, &quiet(&scenario, 1), &rules);
+            if !outcome.violations.is_empty() {
+                let (violations, trace) = (outcome.violations, outcome.trace.join("\n      "));
+                failures.push(format!("{}: {violations:#?}\n      {trace}", scenario.name));
+            }
+            measured.insert(scenario.name, (scenario, outcome.requests));
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
         let faults = Fault::groups();
         let of = |is_wanted: fn(&Fault) -> bool| faults.iter().flatten().copied().filter(is_wanted).collect();
         Self {
-            scenarios: measured.collect(),
+            scenarios: measured,
             acts: of(|fault| matches!(fault, Fault::User(_))),
             stale_starts: of(|fault| matches!(fault, Fault::Restart(..))),
             losses: of(|fault| {

@@ -93,7 +93,14 @@ fn many(with_large: bool) -> (Duration, Duration) {
         }
         let (_stop, shutdown) = watch::channel(false);
         let (crashes, _none) = mpsc::unbounded_channel();
-        let slow = Net::new(&place.server, &scenario, &quiet(&scenario, 1), Some(Random::from_seed(1)), crashes, false);
+        let slow = Net::new(
+            &place.server,
+            &scenario,
+            &quiet(&scenario, 1),
+            Some(Random::from_seed(1)),
+            crashes,
+            false,
+        );
         let client = client(&slow, &Process::new(0, 1));
         let operator = orchestrator::app::run(client, place.clock.clone(), Settings::default(), shutdown);
         let operator = tokio::spawn(operator);

@@ -124,14 +124,6 @@ impl Fault {
         }
         [deaths, answers, watches, Act::ALL.map(Self::User).to_vec()]
     }
-
-    /// Whether nothing of the run itself is touched by it, so that the run must end as if nothing had happened.
-    pub fn is_harmless(self) -> bool {
-        match self {
-            Self::User(act) => act.is_harmless(),
-            _ => true,
-        }
-    }
 }
 
 /// A fault at a request of the operator, counted from 0.

@@ -65,7 +65,14 @@ pub struct Nodes {
 
 impl Nodes {
     pub fn new(api: Direct, clock: Arc<dyn Clock>, scenario: &Arc<Scenario>) -> Self {
-        Self { api, clock, scenario: Arc::clone(scenario), due: BTreeMap::new(), count: 0, overdue: BTreeSet::new() }
+        Self {
+            api,
+            clock,
+            scenario: Arc::clone(scenario),
+            due: BTreeMap::new(),
+            count: 0,
+            overdue: BTreeSet::new(),
+        }
     }
 
     /// Works for ever.
@@ -115,7 +122,9 @@ impl Nodes {
                 let now = self.now();
                 let course = self.course(&pod.value);
                 let (phase, state) = match course {
-                    Course::Stick => ("Pending", json!({"waiting": {"reason": "ImagePullBackOff", "message": "no"}})),
+                    Course::Stick => {
+                        ("Pending", json!({"waiting": {"reason": "ImagePullBackOff", "message": "no"}}))
+                    }
                     _ => ("Running", json!({"running": {"startedAt": now}})),
                 };
                 self.api.patch(&format!("{pod_path}/status"), &status(phase, &state, &now)).await;
@@ -143,7 +152,8 @@ impl Nodes {
                     return;
                 }
                 self.end_pod(&pod_path, "Failed", 137, "Error", "").await;
-                let why = json!({"status": {"reason": "DeadlineExceeded", "message": "Pod was active too long"}});
+                let why =
+                    json!({"status": {"reason": "DeadlineExceeded", "message": "Pod was active too long"}});
                 self.api.patch(&format!("{pod_path}/status"), &why).await;
                 self.after(SETTLE, Step::Settle, job);
             }

@@ -146,7 +146,12 @@ impl Act {
                     .await;
             }
             Self::ExtendRun => {
-                users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": scenario.deadline + 400}})).await;
+                users
+                    .patch(
+                        &paths::run(),
+                        &json!({"spec": {"activeDeadlineSeconds": scenario.deadline + 400}}),
+                    )
+                    .await;
             }
             Self::EditRun => {
                 // Refused: the spec does not change.

@@ -185,7 +185,9 @@ impl Net {
         if let Some(trace) = &mut state.trace {
             let faults = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
             let (method, uri, replica) = (request.method(), request.uri(), process.replica);
-            let (time, path) = (self.start.elapsed(), uri.path());
+            // kube names an Event by the time of the machine.
+            let path = uri.path().split_inclusive("/events/").next().unwrap_or_default();
+            let time = self.start.elapsed();
             let watch = if ask.is_watch { " (watch)" } else { "" };
             trace.push(format!("{number:3} {time:9.3?} operator {replica} {method} {path}{watch}{faults}"));
         }
@@ -216,7 +218,8 @@ impl Net {
         }
         let leases = self.server.objects_at("coordination.k8s.io", "leases", None, self.server.version());
         let holder = |lease: &serde_json::Value| text(lease, "/spec/holderIdentity").map(str::to_owned);
-        let found = leases.unwrap_or_default().into_iter().find(|lease| lease.value["metadata"]["name"] == LEASE);
+        let found =
+            leases.unwrap_or_default().into_iter().find(|lease| lease.value["metadata"]["name"] == LEASE);
         found.and_then(|lease| holder(&lease.value)).is_some_and(|holder| holder == process.identity())
     }
 
@@ -224,7 +227,8 @@ impl Net {
     fn check_leadership(&self, number: usize, process: &Process, ask: &Ask) {
         if ask.is_write && !ask.is_election && !self.may_write(process) {
             let who = process.identity();
-            let what = format!("leadership: {who} writes although it does not hold the Lease (request {number})");
+            let what =
+                format!("leadership: {who} writes although it does not hold the Lease (request {number})");
             self.state.lock().unwrap().wrong.push(what);
         }
     }
@@ -357,7 +361,12 @@ impl Wire {
     }
 
     /// The request is under way on its own: it arrives although nobody may wait for it any more.
-    async fn late(&self, mut request: Request<Body>, ask: &Ask, seconds: u64) -> Result<Response<Answer>, BoxError> {
+    async fn late(
+        &self,
+        mut request: Request<Body>,
+        ask: &Ask,
+        seconds: u64,
+    ) -> Result<Response<Answer>, BoxError> {
         let (done, answer) = oneshot::channel();
         let (net, process) = (Arc::clone(&self.net), Arc::clone(&self.process));
         let is_awaited = Duration::from_secs(seconds) < orchestrator::client::CALL_TIMEOUT;

@@ -46,6 +46,8 @@ pub struct Book {
     asked: HashMap<String, Asked>,
     /// Activities with a Job that was complete.
     complete: HashSet<Activity>,
+    /// Activities with a Job that has failed.
+    failed: HashSet<Activity>,
     /// The run as it was when it ended.
     pub ended: Option<Value>,
     /// Writes of operators, Events and Leases aside.
@@ -95,6 +97,7 @@ pub fn witness(
         made: HashMap::new(),
         asked: HashMap::new(),
         complete: HashSet::new(),
+        failed: HashSet::new(),
         ended: None,
         writes: 0,
         news,
@@ -250,6 +253,8 @@ impl Book {
                 }
                 if has(new, "Complete") {
                     self.complete.insert(key);
+                } else if has(new, "Failed") {
+                    self.failed.insert(key);
                 }
             }
             (Some(_), None) if is_ours => {
@@ -257,7 +262,10 @@ impl Book {
                 let owner = find(write.store, owner.0, owner.1);
                 let lives = seconds(i64::try_from(retention).unwrap_or(i64::MAX));
                 if !owner.is_some_and(|run| self.is_over_since(run, Some(lives))) {
-                    self.broken(2, format!("the operator removed the Job {name}, which is the record of a start"));
+                    self.broken(
+                        2,
+                        format!("the operator removed the Job {name}, which is the record of a start"),
+                    );
                 }
             }
             (Some(_), None) => {

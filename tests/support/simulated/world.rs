@@ -310,7 +310,9 @@ impl World {
             Some(run) => {
                 let is_kept = self.scenario.time_to_live.is_none();
                 let is_finished = text(&run.value, "/status/completionTime").is_some();
-                is_finished && is_kept && (self.scenario.retention.is_none() || !self.is_left("batch", "jobs"))
+                is_finished
+                    && is_kept
+                    && (self.scenario.retention.is_none() || !self.is_left("batch", "jobs"))
             }
             None => !self.is_left("", "pods"),
         };

@@ -112,18 +112,18 @@ fn lasts() -> Vec<Scenario> {
 
 /// What users stop and hold up.
 fn shutdowns() -> Vec<Scenario> {
+    // An operator whose watch is silent hears of it when its next write is refused: it has started another one by then.
     let stopped =
-        Scenario { acts: vec![(3, Act::Stop)], ..Scenario::new("stopped", "a@ b<a").finally("z=a") };
+        Scenario { acts: vec![(3, Act::Stop)], ..Scenario::new("stopped", "a@ b@<a c<b").finally("z=a") };
     let terminated =
         Scenario { acts: vec![(6, Act::Terminate)], ..Scenario::new("terminated", "a~ b").finally("z") };
     let suspended =
         Scenario { is_suspended: true, acts: vec![(20, Act::Resume)], ..Scenario::new("suspended", "a b=a") };
     vec![
-        stopped.ends("Cancelled", "a Succeeded|NotStarted b NotStarted/0 z Succeeded/1"),
-        terminated.ends(
-            "Cancelled",
-            "a Cancelled|NotStarted b Succeeded|Cancelled|NotStarted z NotStarted/0",
-        ),
+        stopped
+            .ends("Cancelled", "a Succeeded|NotStarted b Succeeded|NotStarted c NotStarted/0 z Succeeded/1"),
+        terminated
+            .ends("Cancelled", "a Cancelled|NotStarted b Succeeded|Cancelled|NotStarted z NotStarted/0"),
         suspended.ends("Succeeded", "a Succeeded/1 b Succeeded/1"),
     ]
 }
@@ -131,9 +131,10 @@ fn shutdowns() -> Vec<Scenario> {
 /// What is taken over, and what is kept afterwards.
 fn kept() -> Vec<Scenario> {
     let resumed = Scenario { broke: Some("c"), ..Scenario::new("resumed", "a b=a c=b") };
-    let kept = Scenario { retention: Some(20), ..Scenario::new("kept", "a b=a") };
+    // Longer than any request is under way.
+    let kept = Scenario { retention: Some(50), ..Scenario::new("kept", "a b=a") };
     let short_lived =
-        Scenario { time_to_live: Some(40), retention: Some(20), ..Scenario::new("short-lived", "a b<a") };
+        Scenario { time_to_live: Some(80), retention: Some(50), ..Scenario::new("short-lived", "a b<a") };
     vec![
         resumed.ends("Succeeded", "a Succeeded/0 b Succeeded/0 c Succeeded/1"),
         kept.ends("Succeeded", "a Succeeded/1 b Succeeded/1"),

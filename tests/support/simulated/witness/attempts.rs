@@ -45,7 +45,10 @@ impl Book {
             && entry["attempt"] == attempt
             && matches!(reason, "StartingDeadlineExceeded" | "ImagePullFailed");
         if run["status"][decided].is_null() && !is_given_up {
-            self.broken(11, format!("the Job of \"{activity}\" is suspended before that is decided and stored"));
+            self.broken(
+                11,
+                format!("the Job of \"{activity}\" is suspended before that is decided and stored"),
+            );
         }
     }
 
@@ -60,7 +63,8 @@ impl Book {
         let decided = if self.scenario.is_finally(activity) { "finallyStopTime" } else { "stopTime" };
         let stop = time(run, &format!("/status/{decided}"));
         let state = recorded(run, activity);
-        let is_overdue = state == ActivityState::Cancelled && stop.is_some_and(|stop| stop + GRACE <= self.now());
+        let is_overdue =
+            state == ActivityState::Cancelled && stop.is_some_and(|stop| stop + GRACE <= self.now());
         if goes_on && !is_overdue {
             self.broken(1, format!("\"{activity}\" is recorded as {state:?} while something of it goes on"));
         }
@@ -103,7 +107,10 @@ impl Book {
             let state = recorded(new, &key.1);
             self.broken(
                 8,
-                format!("attempt {attempt} of \"{}\" was {truth:?} and is recorded as {state:?}: {after}", key.1),
+                format!(
+                    "attempt {attempt} of \"{}\" was {truth:?} and is recorded as {state:?}: {after}",
+                    key.1
+                ),
             );
         }
         let is_spent = matches!(reason, "TimedOut" | "StartingDeadlineExceeded" | "ImagePullFailed");

@@ -17,7 +17,9 @@ const REFUSED: [&str; 5] =
 impl Book {
     pub(super) fn check_end(&mut self, store: &Store, uid: &str, run: &Value, ids: &[String]) {
         let Some(completion) = text(run, "/status/completionTime") else { return };
-        if is_the_run(run) && self.ended.as_ref().is_some_and(|ended| text(ended, "/metadata/uid") == Some(uid)) {
+        if is_the_run(run)
+            && self.ended.as_ref().is_some_and(|ended| text(ended, "/metadata/uid") == Some(uid))
+        {
             return;
         }
         let ended = |id: &String| entry(run, id)["completionTime"].as_str().unwrap_or_default().to_owned();
@@ -52,12 +54,16 @@ impl Book {
         }
         let expected = self.expected(uid, run, &states);
         if (expected.0, expected.1) != (state.as_str(), reason.as_str()) {
-            self.broken(10, format!("it ended as {state}, {reason}, and not as {expected:?}, with {states:?}"));
+            self.broken(
+                10,
+                format!("it ended as {state}, {reason}, and not as {expected:?}, with {states:?}"),
+            );
         }
         if reason == "ActivityFailed" && !names_first_failed(run, ids, &message) {
             self.broken(22, format!("the message does not name what failed first: {message}"));
         }
-        let knows_all = self.scenario.steps.iter().chain(&self.scenario.finally).all(|step| ids.contains(&step.id));
+        let knows_all =
+            self.scenario.steps.iter().chain(&self.scenario.finally).all(|step| ids.contains(&step.id));
         let output = run.pointer("/status/output").unwrap_or(&Value::Null);
         let produced = if state == "Succeeded" { self.scenario.output() } else { Value::Null };
         if knows_all && *output != produced {
@@ -67,15 +73,22 @@ impl Book {
 
     /// State and reason. All that is done is a success, whatever was asked for; then come a failure, what was decided
     /// first, the deadline, and a shutdown.
-    fn expected(&mut self, uid: &str, run: &Value, states: &[(&String, ActivityState)]) -> (&'static str, &'static str) {
+    fn expected(
+        &mut self,
+        uid: &str,
+        run: &Value,
+        states: &[(&String, ActivityState)],
+    ) -> (&'static str, &'static str) {
         let is_last = |id: &&String| self.scenario.is_finally(id);
-        let of = |last: bool| states.iter().filter(move |(id, _)| is_last(id) == last).map(|(_, state)| *state);
+        let of =
+            |last: bool| states.iter().filter(move |(id, _)| is_last(id) == last).map(|(_, state)| *state);
         let has_failed = |last: bool| of(last).any(|state| state == ActivityState::Failed);
         let is_shut_down = text(run, "/spec/shutdown").is_some();
         let is_terminated = text(run, "/spec/shutdown") == Some("Terminate");
         let deadline = self.asked.get(uid).and_then(|asked| asked.deadline);
         let is_late = deadline.is_some_and(|deadline| deadline <= self.now());
-        let has_run_last = of(true).next().is_none() || !run["status"]["finallyTime"].is_null() || is_terminated;
+        let has_run_last =
+            of(true).next().is_none() || !run["status"]["finallyTime"].is_null() || is_terminated;
         let said = condition(run, "Succeeded").and_then(|told| told["reason"].as_str()).unwrap_or_default();
         let main_is_done = of(false).all(is_done);
         let last_is_done = of(true).all(is_done);

@@ -39,7 +39,10 @@ impl Book {
             _ => {}
         }
         if (state == Retrying) == entry["nextAttemptTime"].is_null() {
-            self.broken(4, format!("\"{id}\" is {state:?}, with the next attempt at {}", entry["nextAttemptTime"]));
+            self.broken(
+                4,
+                format!("\"{id}\" is {state:?}, with the next attempt at {}", entry["nextAttemptTime"]),
+            );
         }
         if state != Succeeded && !entry["outputs"].is_null() {
             self.broken(7, format!("\"{id}\" is {state:?} and has outputs"));
@@ -87,20 +90,32 @@ impl Book {
         }
         let is_next = number(after, "attempt") > number(before, "attempt");
         if is_next && number(before, "attempt") > 0 && from != Retrying {
-            self.broken(4, format!("\"{id}\" has another attempt, and nobody recorded that the last one failed"));
+            self.broken(
+                4,
+                format!("\"{id}\" has another attempt, and nobody recorded that the last one failed"),
+            );
         }
         let is_same = |what: &str| before[what] == after[what];
         if !is_next && from == Retrying && to == Retrying && !is_same("nextAttemptTime") {
             self.broken(9, format!("the next attempt of \"{id}\" was put off"));
         }
-        if !is_next && from == Running && to == Running && !before["startTime"].is_null() && !is_same("startTime") {
+        if !is_next
+            && from == Running
+            && to == Running
+            && !before["startTime"].is_null()
+            && !is_same("startTime")
+        {
             self.broken(9, format!("the start of \"{id}\" has changed"));
         }
         if before.get("outputs").is_some() && !is_same("outputs") {
             self.broken(7, format!("the output of \"{id}\" has changed"));
         }
         let is_last = self.scenario.is_finally(id);
-        if is_last && from == Pending && !matches!(to, Pending | NotStarted) && old["status"]["finallyTime"].is_null() {
+        if is_last
+            && from == Pending
+            && !matches!(to, Pending | NotStarted)
+            && old["status"]["finallyTime"].is_null()
+        {
             self.broken(3, format!("\"{id}\" in finally becomes {to:?} before it is ready"));
         }
         let has_failed_anew = to == Retrying && (from != Retrying || is_next);

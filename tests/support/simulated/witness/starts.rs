@@ -9,7 +9,7 @@ use orchestrator::engine::names::child_name;
 use serde_json::Value;
 
 use super::{Activity, Book, find};
-use crate::support::simulated::nodes::{has, label};
+use crate::support::simulated::nodes::label;
 use crate::support::simulated::reading::{
     children, entry, is_active, is_alive, is_done, is_final, recorded, text, time,
 };
@@ -44,8 +44,8 @@ impl Book {
         let state = recorded(run, activity);
         let before = entry(run, activity)["attempt"].as_u64().unwrap_or_default();
         // Of two operators one may know less than the other.
-        let is_stale =
-            matches!(state, ActivityState::NotStarted | ActivityState::Cancelled) || u64::from(attempt) <= before;
+        let is_stale = matches!(state, ActivityState::NotStarted | ActivityState::Cancelled)
+            || u64::from(attempt) <= before;
         if !self.is_alone && is_stale {
             return;
         }
@@ -58,7 +58,7 @@ impl Book {
         if self.scenario.is_finally(activity) {
             self.check_last(run, activity);
         } else {
-            self.check_needs(store, run, uid, &step);
+            self.check_needs(run, uid, &step);
         }
         let input = text(job, "/spec/template/metadata/annotations/orchestrator.dev~1input").unwrap_or("{}");
         let input: Value = serde_json::from_str(input).unwrap_or_default();
@@ -68,10 +68,16 @@ impl Book {
     }
 
     /// The first attempt of what waits, or the next one of what has failed, once that is recorded and its pause is over.
-    fn check_attempt(&mut self, run: &Value, activity: &str, attempt: u32, state: ActivityState, before: u64) {
+    fn check_attempt(
+        &mut self,
+        run: &Value,
+        activity: &str,
+        attempt: u32,
+        state: ActivityState,
+        before: u64,
+    ) {
         if is_final(state) || run.pointer("/status/completionTime").is_some() {
-            return self
-                .broken(2, format!("\"{activity}\" is started although it is recorded as {state:?}"));
+            return self.broken(2, format!("\"{activity}\" is started although it is recorded as {state:?}"));
         }
         match state {
             ActivityState::Running => {
@@ -88,7 +94,9 @@ impl Book {
             }
             _ if attempt != 1 => self.broken(
                 4,
-                format!("attempt {attempt} of \"{activity}\" begins before the one before is recorded as failed"),
+                format!(
+                    "attempt {attempt} of \"{activity}\" begins before the one before is recorded as failed"
+                ),
             ),
             _ => {}
         }
@@ -103,9 +111,10 @@ impl Book {
     fn check_alone(&mut self, store: &Store, run: &Value, key: &Activity, attempt: u32, step: &Step) {
         let (uid, activity) = key;
         let is_other = |object: &Value| label(object, "attempt") != attempt.to_string();
-        let pods = children(store, "/pods", uid, activity).any(|pod| is_other(&pod.value) && is_alive(&pod.value));
-        let jobs =
-            children(store, "batch/jobs", uid, activity).any(|job| is_other(&job.value) && is_active(&job.value));
+        let pods =
+            children(store, "/pods", uid, activity).any(|pod| is_other(&pod.value) && is_alive(&pod.value));
+        let jobs = children(store, "batch/jobs", uid, activity)
+            .any(|job| is_other(&job.value) && is_active(&job.value));
         if (pods || jobs) && self.is_certain(key) {
             self.broken(1, format!("attempt {attempt} of \"{activity}\" begins while another one goes on"));
         }
@@ -149,19 +158,23 @@ impl Book {
 
     /// What is in `finally` starts when all others are final, and that is recorded.
     fn check_last(&mut self, run: &Value, activity: &str) {
-        let is_open = |step: &Step| !is_final(recorded(run, &step.id));
-        if self.scenario.steps.iter().any(is_open) || run.pointer("/status/finallyTime").is_none() {
-            self.broken(3, format!("\"{activity}\" in finally is started before all others are recorded as final"));
+        let is_open = |id: &str| !is_final(recorded(run, id));
+        if self.scenario.main(run).into_iter().any(is_open) || run.pointer("/status/finallyTime").is_none() {
+            self.broken(
+                3,
+                format!("\"{activity}\" in finally is started before all others are recorded as final"),
+            );
         }
     }
 
-    fn check_needs(&mut self, store: &Store, run: &Value, uid: &str, step: &Step) {
+    fn check_needs(&mut self, run: &Value, uid: &str, step: &Step) {
         let scenario = std::sync::Arc::clone(&self.scenario);
         for need in &step.needs {
             // A condition that does not hold will not hold later either.
             let may_be_skipped = scenario.step(need).is_some_and(|need| need.when.is_some());
             let is_known = is_done(recorded(run, need))
-                || (!step.reads && (may_be_skipped || self.complete.contains(&(uid.to_owned(), need.clone()))));
+                || (!step.reads
+                    && (may_be_skipped || self.complete.contains(&(uid.to_owned(), need.clone()))));
             if !is_known {
                 self.broken(3, format!("\"{}\" is started before \"{need}\" is done and recorded", step.id));
             }
@@ -174,8 +187,7 @@ impl Book {
         for earlier in scenario.steps.iter().filter(|other| tier(&other.id) < own) {
             let has_failed = |id: &str| {
                 let state = recorded(run, id);
-                (is_final(state) && !is_done(state))
-                    || has_failed_job(store, uid, id)
+                (is_final(state) && !is_done(state)) || self.failed.contains(&(uid.to_owned(), id.to_owned()))
             };
             let is_lost = has_failed(&earlier.id) || earlier.needs.iter().any(|need| has_failed(need));
             let is_over = is_final(recorded(run, &earlier.id))
@@ -184,14 +196,12 @@ impl Book {
             if !is_over {
                 self.broken(
                     3,
-                    format!("\"{}\" is started before \"{}\" of an earlier tier is done", step.id, earlier.id),
+                    format!(
+                        "\"{}\" is started before \"{}\" of an earlier tier is done",
+                        step.id, earlier.id
+                    ),
                 );
             }
         }
     }
-}
-
-/// Whether a Job of an activity has failed.
-fn has_failed_job(store: &Store, uid: &str, activity: &str) -> bool {
-    children(store, "batch/jobs", uid, activity).any(|job| has(&job.value, "Failed"))
 }

@@ -46,7 +46,8 @@ impl Book {
         for id in ids.iter().filter(|_| is_changed) {
             self.check_entry(&(uid.clone(), id.clone()), recorded(new, id), &new["status"]["activities"][id]);
         }
-        if is_ours && is_changed {
+        let was_finished = old.is_some_and(|old| old.pointer("/status/completionTime").is_some());
+        if is_ours && is_changed && !was_finished {
             self.check_words(old, new, &ids);
         }
         self.check_end(write.store, &uid, new, &ids);
@@ -104,9 +105,11 @@ impl Book {
         let deadline = self.asked.get(uid).and_then(|asked| asked.deadline);
         let is_late = deadline.is_some_and(|deadline| deadline <= self.now());
         let states: Vec<ActivityState> =
-            self.scenario.steps.iter().map(|step| recorded(new, &step.id)).collect();
+            self.scenario.main(new).into_iter().map(|id| recorded(new, id)).collect();
         let has_failed = states.contains(&ActivityState::Failed);
-        if is_new("stopTime") && !(is_terminated || is_late || (self.scenario.policy == "Cancel" && has_failed)) {
+        if is_new("stopTime")
+            && !(is_terminated || is_late || (self.scenario.policy == "Cancel" && has_failed))
+        {
             self.broken(11, "what runs is to stop, and nobody asked for it".to_owned());
         }
         let reason = text(new, "/status/stopReason");
@@ -145,16 +148,20 @@ impl Book {
         }
         let holds = |type_: &str| condition(new, type_).is_some_and(|held| held["status"] == "True");
         let is_stalled = has_ended && state != "Succeeded";
-        for (type_, expected) in
-            [("Finished", has_ended), ("Reconciling", !has_ended), ("Stalled", is_stalled), ("Succeeded", state == "Succeeded")]
-        {
+        for (type_, expected) in [
+            ("Finished", has_ended),
+            ("Reconciling", !has_ended),
+            ("Stalled", is_stalled),
+            ("Succeeded", state == "Succeeded"),
+        ] {
             if holds(type_) != expected {
                 self.broken(22, format!("{type_} is not {expected} in the state {state:?}"));
             }
         }
         for held in new.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten() {
             let type_ = held["type"].as_str().unwrap_or_default();
-            let before = old.and_then(|old| condition(old, type_)).filter(|old| old["status"] == held["status"]);
+            let before =
+                old.and_then(|old| condition(old, type_)).filter(|old| old["status"] == held["status"]);
             if before.is_some_and(|before| before["lastTransitionTime"] != held["lastTransitionTime"]) {
                 self.broken(14, format!("{type_} has another transition time and the same status"));
             }

@@ -126,7 +126,8 @@ impl Place {
         let clock = VirtualClock::new(now);
         let (news, told) = mpsc::unbounded_channel();
         let finished = Arc::new(Notify::new());
-        let (book, observer) = witness(scenario, clock.clone(), ignored.to_vec(), news, Arc::clone(&finished));
+        let (book, observer) =
+            witness(scenario, clock.clone(), ignored.to_vec(), news, Arc::clone(&finished));
         let server = snapshot.fork(clock.clone(), Random::from_seed(seed), Some(observer));
         tokio::spawn(Nodes::new(Direct::new(&server, "node"), clock.clone(), scenario).run(told));
         Self { server, clock, book, finished }
