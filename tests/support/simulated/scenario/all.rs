@@ -114,7 +114,7 @@ fn lasts() -> Vec<Scenario> {
 fn shutdowns() -> Vec<Scenario> {
     // An operator whose watch is silent hears of it when its next write is refused: it has started another one by then.
     let stopped =
-        Scenario { acts: vec![(3, Act::Stop)], ..Scenario::new("stopped", "a@ b@<a c<b").finally("z=a") };
+        Scenario { acts: vec![(3, Act::Stop)], ..Scenario::new("stopped", "a@ b<a@ c<b").finally("z=a") };
     let terminated =
         Scenario { acts: vec![(6, Act::Terminate)], ..Scenario::new("terminated", "a~ b").finally("z") };
     let suspended =

@@ -43,10 +43,9 @@ impl Book {
         let Some(run) = find(store, owner, uid) else { return };
         let state = recorded(run, activity);
         let before = entry(run, activity)["attempt"].as_u64().unwrap_or_default();
-        // Of two operators one may know less than the other.
-        let is_stale = matches!(state, ActivityState::NotStarted | ActivityState::Cancelled)
-            || u64::from(attempt) <= before;
-        if !self.is_alone && is_stale {
+        // Of two operators one may know less than the other, also of a start that was refused.
+        let is_given_up = matches!(state, ActivityState::NotStarted | ActivityState::Cancelled);
+        if !self.is_alone && (is_given_up || (u64::from(attempt) <= before && is_removed.is_none())) {
             return;
         }
         self.check_attempt(run, activity, attempt, state, before);
