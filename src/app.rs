@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::Client;
 
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Flaw, Settings};
 use crate::controller::wiring::{self, Shutdown};
 use crate::leader;
 
@@ -19,8 +19,9 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     match settings.election.clone() {
         None => controllers(client, clock, settings, shutdown).await,
         Some(election) => {
+            let outlives = settings.flaw == Some(Flaw::OutlivesLeadership);
             let work = |client| controllers(client, Arc::clone(&clock), settings, shutdown.clone());
-            leader::run(client, Arc::clone(&clock), &election, shutdown.clone(), work).await;
+            leader::run(client, Arc::clone(&clock), &election, shutdown.clone(), outlives, work).await;
         }
     }
 }

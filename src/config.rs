@@ -50,6 +50,24 @@ pub enum Flaw {
     GeneratesJobNames,
     /// An effect is not preceded by a look at the server itself.
     SkipsFreshnessCheck,
+    /// The next attempt is started before the end of the last one is recorded.
+    RetriesBeforeRecord,
+    /// Jobs are suspended before it is recorded that they have to be.
+    StopsBeforeRecord,
+    /// What is in `finally` starts with the rest.
+    BeginsFinallyAtOnce,
+    /// `spec.suspend` is ignored.
+    IgnoresSuspend,
+    /// `spec.shutdown` is ignored.
+    IgnoresShutdown,
+    /// What is to stop counts as stopped while its pod still ends.
+    TakesStoppingForStopped,
+    /// Failed attempts count as taken away by the cluster.
+    TakesFailuresForDisruptions,
+    /// What another run has done is not taken over.
+    RunsAllAgain,
+    /// A leader goes on when its leadership is lost.
+    OutlivesLeadership,
 }
 
 /// What the replicas of one operator share, and what tells them apart.

@@ -28,12 +28,14 @@ const RELEASE_TRIES: usize = 3;
 
 /// Runs `work` while we lead, with a client that writes only then. Returns when the work has ended by itself, when the
 /// leadership was lost (the work is dropped then, wherever it is), or when a shutdown comes before we lead. `work` sees
-/// the shutdown by itself, and is waited for.
+/// the shutdown by itself, and is waited for. `outlives` is a mistake made on purpose: the leadership is never renewed,
+/// and its end is not looked at.
 pub async fn run<W: Future<Output = ()>>(
     client: Client,
     clock: Arc<dyn Clock>,
     election: &Election,
     shutdown: watch::Receiver<bool>,
+    outlives: bool,
     work: impl FnOnce(Client) -> W,
 ) {
     let namespace = election.namespace.as_deref().unwrap_or_else(|| client.default_namespace()).to_owned();
@@ -55,10 +57,11 @@ pub async fn run<W: Future<Output = ()>>(
         return;
     }
     tracing::info!(lease = elector.lease, identity = election.identity, "this replica leads");
-    let mut work = Box::pin(work(gate.guard(client)));
+    let guarded = if outlives { client } else { gate.guard(client) };
+    let mut work = Box::pin(work(guarded));
     let lost = tokio::select! {
         biased;
-        loss = elector.keep() => Some(loss),
+        loss = elector.keep(), if !outlives => Some(loss),
         () = &mut work => None,
     };
     gate.close();

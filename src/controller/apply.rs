@@ -98,7 +98,7 @@ pub async fn observe(
             seen = Attempt::Stopping;
         }
         if seen != Attempt::Absent {
-            observed.insert(index, attempt, seen);
+            observed.insert(index, attempt, flaw::seen(context, seen));
         }
     }
     Ok(observed)

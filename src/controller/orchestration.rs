@@ -118,8 +118,10 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
     }
     let now = context.clock.now();
     let observed = observe(context, current, &pinned, run, now).await?;
-    let planned =
-        plan(&Situation { compiled: &pinned.compiled, orchestration: current, observed: &observed, now });
+    let asked = flaw::asked(context, current);
+    let mut planned =
+        plan(&Situation { compiled: &pinned.compiled, orchestration: &asked, observed: &observed, now });
+    flaw::hasty(context, run, current, &pinned.compiled, &mut planned);
     if unstarted::is_doubtful(run, current, &planned) {
         unstarted::look(context, run, current, &pinned, &planned).await?;
         return Ok(Next::Again(Arc::clone(current)));

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::condition::{self, Statement, stamp};
 use super::definition::{Compiled, input};
-use super::plan::MAX_INPUT_BYTES;
+use super::plan::{MAX_INPUT_BYTES, progress};
 use super::resume;
 use super::schema::{self, MAX_ADDED, Schema, Violation};
 use super::status::{StatusUpdate, duration, summary};
 use super::value::{bytes, is_too_deep, printable, stored_bytes};
 use crate::api::common::Object;
-use crate::api::orchestration::{ActivityStatus, Orchestration, OrchestrationStatus};
+use crate::api::orchestration::{ActivityState, ActivityStatus, Orchestration, OrchestrationStatus};
 use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
 
 /// Reason and message for an input that could not be handed on: what reads it there ends at a certain depth.
@@ -230,9 +230,19 @@ pub fn resume(
         Err(message) => return refuse(orchestration, resume::REASON, &message, now),
     };
     let (name, count) = (orchestration.spec.resume_from.as_deref().unwrap_or_default(), taken.len());
-    for condition in &mut accepted.update.summary.conditions {
-        if condition.type_ == "Accepted" {
-            condition.message.push_str(&format!("; takes over {count} of its activities from \"{name}\""));
+    let total = accepted.update.activities.values().filter(|entry| entry.tier.is_some()).count();
+    let skipped = taken.values().filter(|entry| entry.state == ActivityState::Skipped).count();
+    let summary = &mut accepted.update.summary;
+    summary.progress = Some(format!("{count}/{total}"));
+    for condition in &mut summary.conditions {
+        match condition.type_.as_str() {
+            "Accepted" => {
+                condition
+                    .message
+                    .push_str(&format!("; takes over {count} of its activities from \"{name}\""));
+            }
+            "Reconciling" | "Succeeded" => condition.message = progress(count - skipped, skipped, total),
+            _ => {}
         }
     }
     accepted.update.activities.extend(taken);

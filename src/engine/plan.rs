@@ -30,6 +30,8 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 
+pub(super) use ending::progress;
+
 /// Largest input of one activity, in bytes of JSON.
 pub const MAX_INPUT_BYTES: usize = 65_536;
 /// Largest outputs of one activity, in bytes of JSON.

@@ -15,6 +15,8 @@ const SEED: u64 = 0x0_5eed;
 const SEED_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SEED";
 /// Takes the place of how many fresh schedules are explored.
 const COUNT_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SCHEDULES";
+/// Single faults.
+const SINGLES: usize = 12_000;
 /// Pairs, triples and two operators, with the fixed seed and with a fresh one.
 const FIXED: usize = 11_000;
 const FRESH: usize = 5_000;
@@ -23,7 +25,7 @@ const FRESH: usize = 5_000;
 fn no_fault_at_any_request_breaks_an_invariant() {
     let ground = Ground::measure();
     let rules = Rules::default();
-    let singles = ground.singles();
+    let singles = ground.singles(SINGLES);
     let exploration = ground.explore(&rules, singles.len(), None, |number| singles[number].clone());
     exploration.say("every single fault at every request");
     ground.report(&exploration, &rules);

@@ -4,9 +4,11 @@
 //! Responsible for: faults between the operator and the server, users, nodes, and the invariants of `engine.md` at
 //! every write. Must never: use the time or the randomness of the machine.
 
+pub mod answers;
 pub mod direct;
 pub mod faults;
 pub mod nodes;
+pub mod process;
 pub mod reading;
 pub mod scenario;
 pub mod taps;

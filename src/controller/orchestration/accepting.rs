@@ -12,6 +12,7 @@ use kube::api::Api;
 use super::super::context::Context;
 use super::super::definitions::Resolved;
 use super::super::error::Error;
+use super::super::flaw;
 use super::super::guard::Guarded;
 use super::super::memory::Run;
 use super::{LONGEST_WAIT, Next, is_told, until, write_status};
@@ -43,7 +44,7 @@ pub(super) async fn accept(
             let ready = Definition::Ready { revision: name, compiled };
             let decision = acceptance::decide(current, &ready, now);
             let decision = match &current.spec.resume_from {
-                Some(name) if decision.accepted => {
+                Some(name) if decision.accepted && flaw::takes_over(context) => {
                     let taken = taken(context, current, &resolved.pinned, name).await?;
                     acceptance::resume(current, decision, taken, now)
                 }

@@ -320,7 +320,8 @@ fn has_started(entry: &ActivityStatus) -> bool {
         && entry.taken_from.is_none()
 }
 
-fn progress(succeeded: usize, skipped: usize, total: usize) -> String {
+/// How far an orchestration is, in words.
+pub(in crate::engine) fn progress(succeeded: usize, skipped: usize, total: usize) -> String {
     let skipped = match skipped {
         0 => String::new(),
         1 => ", 1 was skipped".to_owned(),

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use orchestrator::embedded::random::Random;
 
-use crate::support::simulated::faults::{Fault, Kind, Planned, Schedule};
+use crate::support::simulated::faults::{Fault, Kind, Planned, Replicas, Schedule};
 use crate::support::simulated::scenario::Scenario;
 use crate::support::simulated::users::Act;
 use crate::support::simulated::world::{Outcome, Rules, run};
 
 const THREADS: usize = 2;
+/// Names of the scenarios that are explored, with commas in between; all where it is not set.
+const ONLY_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SCENARIOS";
 /// Requests after the last one of an undisturbed run at which faults are planned too: a disturbed one makes more.
 const BEYOND: usize = 14;
 
@@ -32,29 +34,54 @@ pub struct Ground {
     faults: [Vec<Fault>; 4],
     acts: Vec<Fault>,
     stale_starts: Vec<Fault>,
+    /// What makes a leader lose its lease.
+    losses: Vec<Fault>,
 }
 
 impl Ground {
     /// Runs every scenario once.
     pub fn measure() -> Self {
-        let measured = Scenario::all().into_iter().map(|scenario| {
-            let scenario = Arc::new(scenario);
-            let outcome = run(&scenario, &quiet(&scenario, 1), &Rules::default());
-            assert_eq!(outcome.violations, Vec::<String>::new(), "{}", scenario.name);
-            (scenario.name, (scenario, outcome.requests))
-        });
+        let only = std::env::var(ONLY_VARIABLE).ok();
+        let is_wanted = |scenario: &Scenario| {
+            only.as_ref().is_none_or(|only| only.split(',').any(|name| name == scenario.name))
+        };
+        let rules = Rules { is_traced: true, ..Rules::default() };
+        let mut failures = Vec::new();
+        let mut measured = BTreeMap::new();
+        for scenario in Scenario::all().into_iter().filter(is_wanted).map(Arc::new) {
+            let outcome = run(&scenario, &quiet(&scenario, 1), &rules);
+            if !outcome.violations.is_empty() {
+                let (violations, trace) = (outcome.violations, outcome.trace.join("\n      "));
+                failures.push(format!("{}: {violations:#?}\n      {trace}", scenario.name));
+            }
+            measured.insert(scenario.name, (scenario, outcome.requests));
+        }
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
         let faults = Fault::groups();
         let of = |is_wanted: fn(&Fault) -> bool| faults.iter().flatten().copied().filter(is_wanted).collect();
         Self {
-            scenarios: measured.collect(),
+            scenarios: measured,
             acts: of(|fault| matches!(fault, Fault::User(_))),
             stale_starts: of(|fault| matches!(fault, Fault::Restart(..))),
+            losses: of(|fault| {
+                matches!(
+                    fault,
+                    Fault::Isolate(25) | Fault::Sleep(_) | Fault::Late(_) | Fault::Slow(29) | Fault::Retire
+                ) || matches!(fault, Fault::CrashBefore | Fault::CrashAfter | Fault::Refuse(409))
+            }),
             faults,
         }
     }
 
-    /// Every single fault at every request of every scenario.
-    pub fn singles(&self) -> Vec<Schedule> {
+    /// Every single fault at every request of every scenario; so many of them, spread evenly, are enough.
+    pub fn singles(&self, most: usize) -> Vec<Schedule> {
+        let all = self.all_singles();
+        let every = all.len().div_ceil(most).max(1);
+        println!("explorer: {} of {} single faults", all.len().div_ceil(every), all.len());
+        all.into_iter().step_by(every).collect()
+    }
+
+    fn all_singles(&self) -> Vec<Schedule> {
         let mut all = Vec::new();
         for (scenario, requests) in self.scenarios.values() {
             for at in 0..*requests {
@@ -66,27 +93,40 @@ impl Ground {
         all
     }
 
-    /// The schedule of a number: pairs and triples of faults, and every fourth time two operators at once.
+    /// The schedule of a number: pairs and triples of faults, every eighth time two operators at once, and every eighth
+    /// time two of which one is elected.
     pub fn random(&self, seed: u64, number: usize) -> Schedule {
         let mut random = Random::from_seed(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_97f4_a7c1));
         let mut below = |bound: usize| usize::try_from(random.bits() >> 16).unwrap() % bound;
         let (scenario, requests) = self.scenarios.values().nth(below(self.scenarios.len())).unwrap();
-        let is_split = number % 4 == 3;
-        let count = if is_split { below(3) } else { 2 + below(2) };
+        let replicas = match number % 8 {
+            3 => Replicas::Two,
+            7 => Replicas::Elected,
+            _ => Replicas::One,
+        };
+        let is_split = replicas == Replicas::Two;
+        let count = match replicas {
+            Replicas::One => 2 + below(2),
+            Replicas::Two => below(3),
+            Replicas::Elected => 1 + below(2),
+        };
+        // The election makes requests of its own.
+        let places = (requests + BEYOND) * if replicas == Replicas::Elected { 3 } else { replicas.count() };
         // Often what is worst for a cache: somebody acts, and the operator dies and begins with an old list.
-        let is_stale_start = !is_split && below(3) == 0;
+        let is_stale_start = replicas == Replicas::One && below(3) == 0;
         let mut faults: Vec<Planned> = Vec::new();
         while faults.len() < count {
             let group = match faults.len() {
                 0 if is_stale_start => &self.acts,
                 1 if is_stale_start => &self.stale_starts,
+                0 if replicas == Replicas::Elected && below(2) == 0 => &self.losses,
                 _ => &self.faults[below(self.faults.len())],
             };
             let fault = match group[below(group.len())] {
                 Fault::Restart(..) if is_stale_start && below(2) == 0 => {
                     Fault::Restart(Kind::Orchestrations, 1 + below(40) as u64)
                 }
-                Fault::User(_) if is_stale_start && faults.is_empty() && below(2) == 0 => {
+                Fault::User(_) if is_stale_start && faults.is_empty() && below(3) == 0 => {
                     Fault::User(Act::DeleteJobs)
                 }
                 fault => fault,
@@ -98,12 +138,11 @@ impl Ground {
             // Half of the time where the last one was: faults that come together do most.
             let at = match faults.last() {
                 Some(last) if below(2) == 0 => last.at + below(3),
-                _ => below((requests + BEYOND) * if is_split { 2 } else { 1 }),
+                _ => below(places),
             };
             faults.push(Planned { at, fault });
         }
         let jitter = is_split || below(3) == 0;
-        let replicas = if is_split { 2 } else { 1 };
         let seed = (below(usize::MAX >> 16) as u64) | 1;
         Schedule { faults, jitter, replicas, ..quiet(scenario, seed) }
     }
@@ -192,7 +231,7 @@ impl Exploration {
 
 /// Nothing goes wrong.
 pub fn quiet(scenario: &Scenario, seed: u64) -> Schedule {
-    Schedule { scenario: scenario.name, seed, replicas: 1, jitter: false, faults: Vec::new() }
+    Schedule { scenario: scenario.name, seed, replicas: Replicas::One, jitter: false, faults: Vec::new() }
 }
 
 /// Schedules with one thing less.
@@ -203,10 +242,10 @@ fn simpler(schedule: &Schedule) -> Vec<Schedule> {
         fewer.faults.remove(left_out);
         all.push(fewer);
     }
-    if schedule.replicas > 1 {
-        all.push(Schedule { replicas: 1, ..schedule.clone() });
+    if schedule.replicas != Replicas::One {
+        all.push(Schedule { replicas: Replicas::One, ..schedule.clone() });
     }
-    if schedule.jitter && schedule.replicas == 1 {
+    if schedule.jitter && schedule.replicas != Replicas::Two {
         all.push(Schedule { jitter: false, ..schedule.clone() });
     }
     all

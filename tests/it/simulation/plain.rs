@@ -12,9 +12,10 @@ use tokio::time::{Instant, timeout};
 use super::explorer::quiet;
 use crate::support::simulated::direct::Direct;
 use crate::support::simulated::faults::{Fault, Planned, Schedule};
+use crate::support::simulated::process::Process;
 use crate::support::simulated::scenario::{Scenario, paths};
 use crate::support::simulated::users::Act;
-use crate::support::simulated::wire::{Net, Process};
+use crate::support::simulated::wire::Net;
 use crate::support::simulated::world::{Outcome, Place, Rules, client, prepared, run, runtime};
 
 fn told(scenario: Scenario, faults: &[(usize, Fault)]) -> Outcome {
@@ -27,7 +28,7 @@ fn told(scenario: Scenario, faults: &[(usize, Fault)]) -> Outcome {
 
 #[test]
 fn a_day_of_waiting_takes_no_time() {
-    let scenario = || Scenario { deadline: 86_400, ..Scenario::new("waiting", "a b<a~ c<b") };
+    let scenario = || Scenario { deadline: 86_400, end: "Failed", ..Scenario::new("waiting", "a b<a~ c<b") };
     prepared(&scenario());
     let start = std::time::Instant::now();
     let outcome = told(scenario(), &[]);
@@ -92,8 +93,15 @@ fn many(with_large: bool) -> (Duration, Duration) {
         }
         let (_stop, shutdown) = watch::channel(false);
         let (crashes, _none) = mpsc::unbounded_channel();
-        let slow = Net::new(&place.server, &scenario, Vec::new(), Some(Random::from_seed(1)), crashes, false);
-        let client = client(&slow, &Process::new(0));
+        let slow = Net::new(
+            &place.server,
+            &scenario,
+            &quiet(&scenario, 1),
+            Some(Random::from_seed(1)),
+            crashes,
+            false,
+        );
+        let client = client(&slow, &Process::new(0, 1));
         let operator = orchestrator::app::run(client, place.clock.clone(), Settings::default(), shutdown);
         let operator = tokio::spawn(operator);
         let (mut small, mut large) = (Duration::ZERO, Duration::ZERO);

@@ -87,6 +87,12 @@ pub enum Fault {
     Slow(u64),
     /// F09: the server is away for so many seconds.
     Down(u64),
+    /// F29: the operator is asked to end, and is started again.
+    Retire,
+    /// F11: nothing goes between this operator and the server for so many seconds; what is under way arrives then.
+    Isolate(u64),
+    /// F11, F13: all processes sleep for so many seconds, and then all of their timers are late.
+    Sleep(u64),
     /// F08, F07: something befalls the watches of a kind.
     Watch(Kind, Ail),
     /// F08: the history is forgotten.
@@ -98,7 +104,8 @@ pub enum Fault {
 impl Fault {
     /// Every fault there is, by groups: deaths, answers, watches, users.
     pub fn groups() -> [Vec<Self>; 4] {
-        let mut deaths = vec![Self::CrashBefore, Self::CrashAfter];
+        let mut deaths = vec![Self::CrashBefore, Self::CrashAfter, Self::Retire];
+        deaths.extend([Self::Isolate(8), Self::Isolate(25), Self::Sleep(20)]);
         let mut answers = vec![Self::LoseRequest, Self::LoseAnswer, Self::Compact];
         answers.extend([
             Self::TimeOutApplied,
@@ -117,14 +124,6 @@ impl Fault {
         }
         [deaths, answers, watches, Act::ALL.map(Self::User).to_vec()]
     }
-
-    /// Whether nothing of the run itself is touched by it, so that the run must end as if nothing had happened.
-    pub fn is_harmless(self) -> bool {
-        match self {
-            Self::User(act) => act.is_harmless(),
-            _ => true,
-        }
-    }
 }
 
 /// A fault at a request of the operator, counted from 0.
@@ -134,6 +133,23 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// The operators of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    One,
+    /// Both work at the same time.
+    Two,
+    /// Of two, the one that holds the Lease.
+    Elected,
+}
+
+impl Replicas {
+    /// How many there are.
+    pub fn count(self) -> usize {
+        if self == Self::One { 1 } else { 2 }
+    }
+}
+
 /// All that makes one run differ from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -141,8 +157,7 @@ pub struct Schedule {
     pub scenario: &'static str,
     /// What is random is taken from it.
     pub seed: u64,
-    /// Operators at the same time.
-    pub replicas: usize,
+    pub replicas: Replicas,
     /// Whether every request and every event takes a time of its own.
     pub jitter: bool,
     pub faults: Vec<Planned>,
@@ -151,7 +166,7 @@ pub struct Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scenario, seed, replicas, jitter, faults } = self;
-        write!(formatter, "{scenario} (seed {seed:#x}, {replicas} replica(s), jitter {jitter}):")?;
+        write!(formatter, "{scenario} (seed {seed:#x}, replicas {replicas:?}, jitter {jitter}):")?;
         for planned in faults {
             write!(formatter, " {:?} at request {};", planned.fault, planned.at)?;
         }

@@ -5,7 +5,7 @@
 //!
 //! Responsible for: few requests. Must never: be held to the real one; `embedded::job` is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::direct::Direct;
-use super::scenario::{NAMESPACE, Scenario, Script, paths};
+use super::reading::{is_alive, text};
+use super::scenario::{Course, FATAL, FIRST, NAMESPACE, Scenario, paths};
 
 /// What happened to a Job or a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,10 @@ enum Step {
     EndPod,
     KillPod,
     Settle,
+    /// The pod's own deadline.
+    TimeOut,
+    /// The Job's deadline.
+    GiveUp,
 }
 
 const QUICK: Duration = Duration::from_millis(20);
@@ -44,6 +49,8 @@ const QUICK: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_millis(400);
 /// How long a pod runs, and takes to end when it is deleted.
 const WORK: Duration = Duration::from_millis(900);
+/// How long one runs that takes its time.
+const LONG_WORK: Duration = Duration::from_secs(15);
 
 /// All nodes.
 pub struct Nodes {
@@ -52,11 +59,20 @@ pub struct Nodes {
     scenario: Arc<Scenario>,
     due: BTreeMap<(Instant, u64), (Step, String)>,
     count: u64,
+    /// Jobs that have been active for too long.
+    overdue: BTreeSet<String>,
 }
 
 impl Nodes {
     pub fn new(api: Direct, clock: Arc<dyn Clock>, scenario: &Arc<Scenario>) -> Self {
-        Self { api, clock, scenario: Arc::clone(scenario), due: BTreeMap::new(), count: 0 }
+        Self {
+            api,
+            clock,
+            scenario: Arc::clone(scenario),
+            due: BTreeMap::new(),
+            count: 0,
+            overdue: BTreeSet::new(),
+        }
     }
 
     /// Works for ever.
@@ -96,46 +112,79 @@ impl Nodes {
                 }
                 let (status, answer) = self.api.send(Method::POST, &paths::pods(), &pod(&found.value)).await;
                 assert!(matches!(status, 201 | 403 | 404), "{answer}");
+                if let Some(limit) = seconds(&found.value, "/spec/activeDeadlineSeconds") {
+                    self.after(limit, Step::GiveUp, job.clone());
+                }
                 self.after(QUICK, Step::StartPod, job);
             }
             Step::StartPod => {
                 let Some(pod) = self.living(&job) else { return };
                 let now = self.now();
-                let state = json!({"running": {"startedAt": now}});
-                self.api.patch(&format!("{pod_path}/status"), &status("Running", &state, &now)).await;
-                if self.script(&pod.value) != Script::Run {
-                    self.after(WORK, Step::EndPod, job);
+                let course = self.course(&pod.value);
+                let (phase, state) = match course {
+                    Course::Stick => {
+                        ("Pending", json!({"waiting": {"reason": "ImagePullBackOff", "message": "no"}}))
+                    }
+                    _ => ("Running", json!({"running": {"startedAt": now}})),
+                };
+                self.api.patch(&format!("{pod_path}/status"), &status(phase, &state, &now)).await;
+                if let Some(limit) = seconds(&pod.value, "/spec/activeDeadlineSeconds") {
+                    self.after(limit, Step::TimeOut, job.clone());
+                }
+                match course {
+                    Course::Succeed | Course::Fail(_) => self.after(WORK, Step::EndPod, job),
+                    Course::Linger => self.after(LONG_WORK, Step::EndPod, job),
+                    Course::Run | Course::Stick => {}
                 }
             }
             Step::EndPod => {
                 let Some(pod) = self.living(&job) else { return };
-                let labels = &pod.value["metadata"]["labels"];
-                let activity = labels["orchestrator.dev/activity"].as_str().unwrap_or_default();
-                let (phase, code, reason, message) = match self.script(&pod.value) {
-                    Script::Fail(code) => ("Failed", code, "Error", "it went wrong".to_owned()),
+                let activity = label(&pod.value, "activity");
+                let (phase, code, reason, message) = match self.course(&pod.value) {
+                    Course::Fail(code) => ("Failed", code, "Error", "it went wrong".to_owned()),
                     _ => ("Succeeded", 0, "Completed", Scenario::outputs(activity).to_string()),
                 };
                 self.end_pod(&pod_path, phase, code, reason, &message).await;
                 self.after(SETTLE, Step::Settle, job);
             }
+            Step::TimeOut => {
+                if self.living(&job).is_none() {
+                    return;
+                }
+                self.end_pod(&pod_path, "Failed", 137, "Error", "").await;
+                let why =
+                    json!({"status": {"reason": "DeadlineExceeded", "message": "Pod was active too long"}});
+                self.api.patch(&format!("{pod_path}/status"), &why).await;
+                self.after(SETTLE, Step::Settle, job);
+            }
+            Step::GiveUp => self.give_up(&job).await,
             Step::KillPod => {
                 let Some(pod) = self.pod(&job) else { return };
-                if !matches!(pod.value["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
+                // One that has not started leaves nothing.
+                if pod.value["status"]["phase"] == "Running" {
                     self.end_pod(&pod_path, "Failed", 143, "Error", "").await;
+                    self.settle(&job).await;
                 }
-                self.settle(&job).await;
                 self.api.delete(&pod_path, &json!({"gracePeriodSeconds": 0})).await;
             }
             Step::Settle => self.settle(&job).await,
         }
     }
 
+    /// A Job that has been active for too long ends when its pod has.
+    async fn give_up(&mut self, job: &str) {
+        let is_active = |found: &Value| !is_over(found) && found["spec"]["suspend"] != true;
+        if self.job(job).is_some_and(|found| is_active(&found.value)) {
+            self.overdue.insert(job.to_owned());
+            self.api.delete(&format!("{}/{job}-pod", paths::pods()), &Value::Null).await;
+        }
+    }
+
     /// Writes how a Job has ended, once it has.
     async fn settle(&mut self, job: &str) {
-        let path = format!("{}/{job}", paths::jobs());
         let Some(found) = self.job(job) else { return };
         let found = &found.value;
-        if has(found, "Complete") || has(found, "Failed") {
+        if is_over(found) {
             return;
         }
         let pod_path = format!("{}/{job}-pod", paths::pods());
@@ -156,6 +205,11 @@ impl Nodes {
                 }
                 return;
             }
+            (pod, _) if self.overdue.contains(job) && !is_suspended && !pod.is_some_and(is_alive) => ended(
+                &["FailureTarget", "Failed"],
+                "DeadlineExceeded",
+                "Job was active longer than specified deadline",
+            ),
             (None, _) if is_suspended => vec![("Suspended", "JobSuspended", "Job suspended".to_owned())],
             (Some(pod), "Failed") if pod["status"]["conditions"][0]["type"] == "DisruptionTarget" => {
                 let why = format!(
@@ -177,6 +231,10 @@ impl Nodes {
             ),
             (Some(_), _) => return,
         };
+        self.end_job(job, found, &conditions, is_suspended && pod.is_none()).await;
+    }
+
+    async fn end_job(&self, job: &str, found: &Value, conditions: &[Condition], is_suspended: bool) {
         let now = self.now();
         let is_complete = conditions.iter().any(|(type_, _, _)| *type_ == "Complete");
         let conditions: Vec<Value> = conditions
@@ -187,7 +245,7 @@ impl Nodes {
             .collect();
         let mut status =
             json!({"startTime": found["metadata"]["creationTimestamp"], "conditions": conditions});
-        if is_suspended && pod.is_none() {
+        if is_suspended {
             status["startTime"] = Value::Null;
         } else if is_complete {
             status["completionTime"] = json!(now);
@@ -195,7 +253,7 @@ impl Nodes {
         } else {
             status["failed"] = json!(1);
         }
-        self.api.patch(&format!("{path}/status"), &json!({ "status": status })).await;
+        self.api.patch(&format!("{}/{job}/status", paths::jobs()), &json!({ "status": status })).await;
     }
 
     async fn end_pod(&self, path: &str, phase: &str, code: i32, reason: &str, message: &str) {
@@ -224,9 +282,13 @@ impl Nodes {
         (!has_ended && pod.value["metadata"]["deletionTimestamp"].is_null()).then_some(pod)
     }
 
-    fn script(&self, pod: &Value) -> Script {
-        let activity = pod["metadata"]["labels"]["orchestrator.dev/activity"].as_str().unwrap_or_default();
-        self.scenario.step(activity).map_or(Script::Succeed, |step| step.script)
+    fn course(&self, pod: &Value) -> Course {
+        let activity = label(pod, "activity");
+        if label(pod, "orchestration") == FIRST && self.scenario.broke == Some(activity) {
+            return Course::Fail(FATAL);
+        }
+        let attempt = label(pod, "attempt").parse().unwrap_or(1);
+        self.scenario.step(activity).map_or(Course::Succeed, |step| step.course(attempt))
     }
 
     fn now(&self) -> String {
@@ -235,12 +297,25 @@ impl Nodes {
     }
 }
 
-fn ended(
-    types: &[&'static str],
-    reason: &'static str,
-    message: &str,
-) -> Vec<(&'static str, &'static str, String)> {
+/// Type, reason and message.
+type Condition = (&'static str, &'static str, String);
+
+fn ended(types: &[&'static str], reason: &'static str, message: &str) -> Vec<Condition> {
     types.iter().map(|type_| (*type_, reason, message.to_owned())).collect()
+}
+
+/// Whether a Job has ended.
+pub fn is_over(job: &Value) -> bool {
+    has(job, "Complete") || has(job, "Failed")
+}
+
+/// One of our labels.
+pub fn label<'o>(object: &'o Value, name: &str) -> &'o str {
+    text(object, &format!("/metadata/labels/orchestrator.dev~1{name}")).unwrap_or_default()
+}
+
+fn seconds(object: &Value, pointer: &str) -> Option<Duration> {
+    object.pointer(pointer).and_then(Value::as_u64).map(Duration::from_secs)
 }
 
 /// Whether a condition of a Job holds.

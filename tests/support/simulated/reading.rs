@@ -2,11 +2,13 @@
 //!
 //! Responsible for: the few values that invariants are about. Must never: judge them.
 
+use jiff::Timestamp;
 use orchestrator::api::orchestration::ActivityState;
-use orchestrator::embedded::store::{Key, Store};
+use orchestrator::embedded::store::{Key, Object, Store};
 use serde_json::{Value, json};
 
-use super::scenario::RUN;
+use super::nodes::{is_over, label};
+use super::scenario::{NAMESPACE, RUN};
 
 /// A text in an object.
 pub fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
@@ -25,6 +27,56 @@ pub fn controller(object: &Value) -> Option<(&str, &str)> {
 pub fn recorded(run: &Value, activity: &str) -> ActivityState {
     let state = run.pointer(&format!("/status/activities/{activity}/state"));
     state.and_then(|state| serde_json::from_value(state.clone()).ok()).unwrap_or_default()
+}
+
+/// The recorded entry of an activity; null if there is none.
+pub fn entry<'v>(run: &'v Value, activity: &str) -> &'v Value {
+    &run["status"]["activities"][activity]
+}
+
+/// A time in an object.
+pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    text(value, pointer)?.parse().ok()
+}
+
+/// Whether a state never changes any more.
+pub fn is_final(state: ActivityState) -> bool {
+    matches!(
+        state,
+        ActivityState::Succeeded
+            | ActivityState::Skipped
+            | ActivityState::Failed
+            | ActivityState::Cancelled
+            | ActivityState::NotStarted
+    )
+}
+
+/// Whether what depends on an activity may go on.
+pub fn is_done(state: ActivityState) -> bool {
+    matches!(state, ActivityState::Succeeded | ActivityState::Skipped)
+}
+
+/// The Jobs or pods of an activity of a run.
+pub fn children<'s>(
+    store: &'s Store,
+    storage: &'static str,
+    uid: &str,
+    activity: &str,
+) -> impl Iterator<Item = &'s Object> {
+    let is_of = move |object: &&Object| {
+        label(&object.value, "orchestration-uid") == uid && label(&object.value, "activity") == activity
+    };
+    store.list(storage, Some(NAMESPACE)).map(AsRef::as_ref).filter(is_of)
+}
+
+/// Whether a pod runs, or will.
+pub fn is_alive(pod: &Value) -> bool {
+    !matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+}
+
+/// Whether a Job may still have pods of its own.
+pub fn is_active(job: &Value) -> bool {
+    !is_over(job) && job["spec"]["suspend"] != true
 }
 
 /// What of a Job only its maker may decide.

@@ -56,6 +56,12 @@ impl Tap {
         self.changed.send_replace(());
     }
 
+    /// Nothing comes for so long, and all of it afterwards.
+    pub fn hold(&self, time: Duration) {
+        self.mode.lock().unwrap().held_until = Some(Instant::now() + time);
+        self.changed.send_replace(());
+    }
+
     /// The stream of a watch that begins now. `pause` says how much later each piece comes.
     pub fn stream(
         self: &Arc<Self>,

@@ -2,8 +2,12 @@
 //!
 //! Responsible for: acts that the API server allows. Must never: look at what the operator thinks.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::direct::Direct;
 use super::scenario::{NAMESPACE, RUN, Scenario, paths};
@@ -26,12 +30,25 @@ pub enum Act {
     EditRun,
     EditStatus,
     DropStatus,
+    Suspend,
+    Resume,
+    /// Both, one right after the other.
+    SuspendAndResume,
+    /// Both, with a while in between.
+    Pause,
+    Stop,
+    Terminate,
+    /// Both, one right after the other.
+    StopAndTerminate,
     Poison,
     DeleteNamespace,
 }
 
+/// How long a pause is.
+const PAUSE: Duration = Duration::from_secs(40);
+
 impl Act {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::DeleteJobs,
         Self::DeletePods,
         Self::EvictPods,
@@ -47,15 +64,31 @@ impl Act {
         Self::EditRun,
         Self::EditStatus,
         Self::DropStatus,
+        Self::Suspend,
+        Self::Resume,
+        Self::SuspendAndResume,
+        Self::Pause,
+        Self::Stop,
+        Self::Terminate,
+        Self::StopAndTerminate,
         Self::Poison,
         Self::DeleteNamespace,
     ];
+
+    /// Whether the run ends in the same way, although single activities may not: what is taken away is made up for, and
+    /// what is held up comes later.
+    pub fn keeps_the_end(self) -> bool {
+        self.is_harmless()
+            || matches!(self, Self::DeleteJobs | Self::DeletePods | Self::EvictPods | Self::Pause)
+    }
 
     /// Whether the run ends as if nothing had happened.
     pub fn is_harmless(self) -> bool {
         matches!(
             self,
             Self::UnlabelJobs
+                | Self::Resume
+                | Self::SuspendAndResume
                 | Self::AnnotateRun
                 | Self::ExtendRun
                 | Self::EditRun
@@ -113,7 +146,12 @@ impl Act {
                     .await;
             }
             Self::ExtendRun => {
-                users.patch(&paths::run(), &json!({"spec": {"activeDeadlineSeconds": 4000}})).await;
+                users
+                    .patch(
+                        &paths::run(),
+                        &json!({"spec": {"activeDeadlineSeconds": scenario.deadline + 400}}),
+                    )
+                    .await;
             }
             Self::EditRun => {
                 // Refused: the spec does not change.
@@ -131,12 +169,42 @@ impl Act {
                     .send(Method::PATCH, &format!("{}/status", paths::run()), &json!({"status": null}))
                     .await;
             }
+            Self::Suspend => edit(users, &SUSPENDED).await,
+            Self::Resume => edit(users, &RESUMED).await,
+            Self::SuspendAndResume => {
+                edit(users, &SUSPENDED).await;
+                edit(users, &RESUMED).await;
+            }
+            Self::Pause => {
+                edit(users, &SUSPENDED).await;
+                let users = users.clone();
+                tokio::spawn(async move {
+                    sleep(PAUSE).await;
+                    edit(&users, &RESUMED).await;
+                });
+            }
+            Self::Stop => edit(users, &STOP).await,
+            Self::Terminate => edit(users, &TERMINATE).await,
+            Self::StopAndTerminate => {
+                edit(users, &STOP).await;
+                edit(users, &TERMINATE).await;
+            }
             Self::Poison => poison(users).await,
             Self::DeleteNamespace => {
                 users.delete(&format!("/api/v1/namespaces/{NAMESPACE}"), &Value::Null).await;
             }
         }
     }
+}
+
+static SUSPENDED: LazyLock<Value> = LazyLock::new(|| json!({"suspend": true}));
+static RESUMED: LazyLock<Value> = LazyLock::new(|| json!({"suspend": false}));
+static STOP: LazyLock<Value> = LazyLock::new(|| json!({"shutdown": "Stop"}));
+static TERMINATE: LazyLock<Value> = LazyLock::new(|| json!({"shutdown": "Terminate"}));
+
+/// Changes the spec of the run. A shutdown is never taken back: Stop after Terminate is refused.
+async fn edit(users: &Direct, spec: &Value) {
+    let (_, _) = users.send(Method::PATCH, &paths::run(), &json!({ "spec": spec })).await;
 }
 
 async fn patch_jobs(users: &Direct, patch: &Value) {

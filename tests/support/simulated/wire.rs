@@ -3,12 +3,10 @@
 //! Responsible for: counting the operator's requests, and making the planned faults happen to them. Must never: touch
 //! what users and nodes send.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{HeaderValue, USER_AGENT};
@@ -17,17 +15,21 @@ use kube::client::Body;
 use orchestrator::embedded::random::Random;
 use orchestrator::embedded::server::body::Body as Answer;
 use orchestrator::embedded::server::{AsOf, Server};
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower::{BoxError, Service};
 
+use super::answers::{page, refused, reset, truncated};
 use super::direct::Direct;
-use super::faults::{Ail, Fault, Kind, Planned};
+use super::faults::{Ail, Fault, Kind, Planned, Replicas, Schedule};
+use super::process::{End, Process};
+use super::reading::text;
 use super::scenario::Scenario;
-use super::taps::{HOLD, Tap};
+use super::taps::HOLD;
 use super::witness::{LATE, OPERATOR};
 
+/// Name of the Lease, in the namespace `default`.
+pub const LEASE: &str = "orchestrator";
 /// The longest that a stalled connection lives.
 const STALL: Duration = Duration::from_secs(60);
 
@@ -38,7 +40,9 @@ pub struct Net {
     scenario: Arc<Scenario>,
     /// Version at which the world began: nothing older is ever shown.
     beginning: u64,
-    crashes: mpsc::UnboundedSender<usize>,
+    ends: mpsc::UnboundedSender<(usize, End)>,
+    /// Whether only the holder of the Lease may write.
+    is_elected: bool,
     start: Instant,
     state: Mutex<State>,
 }
@@ -47,8 +51,10 @@ struct State {
     next: usize,
     /// Faults that have happened.
     happened: usize,
-    /// Those of them that no watch makes.
+    /// Those of the requests that neither a watch nor the election makes.
     asked: usize,
+    /// What should not have been asked.
+    wrong: Vec<String>,
     faults: Vec<Planned>,
     random: Option<Random>,
     down_until: Option<Instant>,
@@ -57,40 +63,14 @@ struct State {
     trace: Option<Vec<String>>,
 }
 
-/// One life of an operator.
-#[derive(Debug)]
-pub struct Process {
-    /// Which operator.
-    pub replica: usize,
-    is_dead: AtomicBool,
-    taps: [Arc<Tap>; 5],
-}
-
-impl Process {
-    pub fn new(replica: usize) -> Arc<Self> {
-        Arc::new(Self { replica, is_dead: AtomicBool::new(false), taps: Default::default() })
-    }
-
-    /// Nothing that it does reaches the server from now on.
-    pub fn die(&self) {
-        self.is_dead.store(true, Ordering::Relaxed);
-    }
-
-    fn is_dead(&self) -> bool {
-        self.is_dead.load(Ordering::Relaxed)
-    }
-
-    fn tap(&self, kind: Kind) -> &Arc<Tap> {
-        &self.taps[kind as usize]
-    }
-}
-
 /// What a request asks, as far as faults depend on it.
 struct Ask {
     kind: Option<Kind>,
     is_watch: bool,
     /// A list of a whole kind: the beginning of a watch.
     is_list: bool,
+    is_election: bool,
+    is_write: bool,
 }
 
 impl Ask {
@@ -99,7 +79,9 @@ impl Ask {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         let is_whole = !path.contains("/namespaces/") && request.method() == Method::GET;
         let kind = Kind::of(path.rsplit('/').next().unwrap_or_default()).filter(|_| is_whole);
-        Self { kind, is_watch, is_list: is_whole && !is_watch }
+        let is_election = path.contains("/leases");
+        let is_write = request.method() != Method::GET;
+        Self { kind, is_watch, is_list: is_whole && !is_watch, is_election, is_write }
     }
 }
 
@@ -107,16 +89,17 @@ impl Net {
     pub fn new(
         server: &Server,
         scenario: &Arc<Scenario>,
-        faults: Vec<Planned>,
+        schedule: &Schedule,
         random: Option<Random>,
-        crashes: mpsc::UnboundedSender<usize>,
+        ends: mpsc::UnboundedSender<(usize, End)>,
         is_traced: bool,
     ) -> Arc<Self> {
         let state = State {
             next: 0,
             happened: 0,
             asked: 0,
-            faults,
+            wrong: Vec::new(),
+            faults: schedule.faults.clone(),
             random,
             down_until: None,
             stale: Vec::new(),
@@ -127,7 +110,8 @@ impl Net {
             users: Direct::new(server, "user"),
             scenario: Arc::clone(scenario),
             beginning: server.version(),
-            crashes,
+            ends,
+            is_elected: schedule.replicas == Replicas::Elected,
             start: Instant::now(),
             state: Mutex::new(state),
         })
@@ -143,7 +127,17 @@ impl Net {
         self.state.lock().unwrap().happened
     }
 
-    /// Requests so far that no watch made.
+    /// Something happens that no fault has made.
+    pub fn something_happens(&self) {
+        self.state.lock().unwrap().happened += 1;
+    }
+
+    /// What was asked that should not have been.
+    pub fn wrong(&self) -> Vec<String> {
+        self.state.lock().unwrap().wrong.clone()
+    }
+
+    /// Requests so far that neither a watch nor the election made.
     pub fn asked(&self) -> usize {
         self.state.lock().unwrap().asked
     }
@@ -184,14 +178,16 @@ impl Net {
         let mut state = self.state.lock().unwrap();
         let number = state.next;
         state.next += 1;
-        state.asked += usize::from(ask.kind.is_none());
+        state.asked += usize::from(ask.kind.is_none() && !ask.is_election);
         let found: Vec<Fault> =
             state.faults.iter().filter(|planned| planned.at == number).map(|planned| planned.fault).collect();
         state.happened += found.len();
         if let Some(trace) = &mut state.trace {
             let faults = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
             let (method, uri, replica) = (request.method(), request.uri(), process.replica);
-            let (time, path) = (self.start.elapsed(), uri.path());
+            // kube names an Event by the time of the machine.
+            let path = uri.path().split_inclusive("/events/").next().unwrap_or_default();
+            let time = self.start.elapsed();
             let watch = if ask.is_watch { " (watch)" } else { "" };
             trace.push(format!("{number:3} {time:9.3?} operator {replica} {method} {path}{watch}{faults}"));
         }
@@ -212,7 +208,35 @@ impl Net {
 
     fn kill(&self, process: &Process) {
         process.die();
-        let _ = self.crashes.send(process.replica);
+        let _ = self.ends.send((process.replica, End::Death));
+    }
+
+    /// Whether a process may write, by the Lease.
+    fn may_write(&self, process: &Process) -> bool {
+        if !self.is_elected {
+            return true;
+        }
+        let leases = self.server.objects_at("coordination.k8s.io", "leases", None, self.server.version());
+        let holder = |lease: &serde_json::Value| text(lease, "/spec/holderIdentity").map(str::to_owned);
+        let found =
+            leases.unwrap_or_default().into_iter().find(|lease| lease.value["metadata"]["name"] == LEASE);
+        found.and_then(|lease| holder(&lease.value)).is_some_and(|holder| holder == process.identity())
+    }
+
+    /// Who leads no more may not begin to write.
+    fn check_leadership(&self, number: usize, process: &Process, ask: &Ask) {
+        if ask.is_write && !ask.is_election && !self.may_write(process) {
+            let who = process.identity();
+            let what =
+                format!("leadership: {who} writes although it does not hold the Lease (request {number})");
+            self.state.lock().unwrap().wrong.push(what);
+        }
+    }
+
+    /// How a request is known when it arrives: as late, if nobody waits for it, or if its sender leads no more.
+    fn agent(&self, process: &Process, ask: &Ask) -> HeaderValue {
+        let is_late = process.is_dead() || (ask.is_write && !ask.is_election && !self.may_write(process));
+        HeaderValue::from_static(if is_late { LATE } else { OPERATOR })
     }
 }
 
@@ -234,8 +258,8 @@ impl Wire {
             return std::future::pending().await;
         }
         let ask = Ask::of(&request);
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(OPERATOR));
         let (number, faults) = net.begin(&request, &ask, process);
+        net.check_leadership(number, process, &ask);
         let mut end = None;
         for fault in faults {
             match fault {
@@ -255,6 +279,9 @@ impl Wire {
                         Some(Instant::now() + Duration::from_secs(seconds));
                     Kind::ALL.iter().for_each(|kind| process.tap(*kind).befall(Ail::Cut));
                 }
+                Fault::Retire => drop(net.ends.send((process.replica, End::Shutdown))),
+                Fault::Isolate(seconds) => process.isolate(Duration::from_secs(seconds)),
+                Fault::Sleep(seconds) => tokio::time::advance(Duration::from_secs(seconds)).await,
                 Fault::Watch(kind, ail) => process.tap(kind).befall(ail),
                 Fault::Compact => net.server.compact(),
                 Fault::User(act) => act.perform(&net.users, &net.scenario).await,
@@ -272,6 +299,7 @@ impl Wire {
             }
         }
         sleep_some(net.pause()).await;
+        pass_isolation(process).await;
         if process.is_dead() {
             return std::future::pending().await;
         }
@@ -285,9 +313,13 @@ impl Wire {
             }
         }
         let answer = match end {
-            Some(Fault::Late(seconds)) => self.late(request, seconds).await?,
-            _ => net.server.clone().call(request).await?,
+            Some(Fault::Late(seconds)) => self.late(request, &ask, seconds).await?,
+            _ => {
+                request.headers_mut().insert(USER_AGENT, net.agent(process, &ask));
+                net.server.clone().call(request).await?
+            }
         };
+        pass_isolation(process).await;
         net.note(number, &answer.status());
         self.finish(answer, end, &ask).await
     }
@@ -329,17 +361,30 @@ impl Wire {
     }
 
     /// The request is under way on its own: it arrives although nobody may wait for it any more.
-    async fn late(&self, mut request: Request<Body>, seconds: u64) -> Result<Response<Answer>, BoxError> {
-        if Duration::from_secs(seconds) >= orchestrator::client::CALL_TIMEOUT {
-            request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(LATE));
-        }
+    async fn late(
+        &self,
+        mut request: Request<Body>,
+        ask: &Ask,
+        seconds: u64,
+    ) -> Result<Response<Answer>, BoxError> {
         let (done, answer) = oneshot::channel();
-        let mut server = self.net.server.clone();
+        let (net, process) = (Arc::clone(&self.net), Arc::clone(&self.process));
+        let is_awaited = Duration::from_secs(seconds) < orchestrator::client::CALL_TIMEOUT;
+        let ask = Ask { ..*ask };
         tokio::spawn(async move {
             sleep(Duration::from_secs(seconds)).await;
-            let _ = done.send(server.call(request).await);
+            let agent = if is_awaited { net.agent(&process, &ask) } else { HeaderValue::from_static(LATE) };
+            request.headers_mut().insert(USER_AGENT, agent);
+            let _ = done.send(net.server.clone().call(request).await);
         });
         Ok(answer.await??)
+    }
+}
+
+/// Waits while the process is cut off.
+async fn pass_isolation(process: &Process) {
+    while let Some(until) = process.isolated_until() {
+        sleep_until(until).await;
     }
 }
 
@@ -348,39 +393,6 @@ async fn sleep_some(pause: Duration) {
     if !pause.is_zero() {
         sleep(pause).await;
     }
-}
-
-fn reset() -> BoxError {
-    std::io::Error::new(std::io::ErrorKind::ConnectionReset, "the connection was reset").into()
-}
-
-fn refused(code: u16) -> Response<Answer> {
-    let (reason, message) = match code {
-        409 => ("Conflict", "Operation cannot be fulfilled: the object has been modified"),
-        429 => ("TooManyRequests", "the server has received too many requests, please try again later"),
-        503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
-        504 => ("Timeout", "the server was unable to return a response in the time allotted"),
-        _ => ("InternalError", "etcdserver: leader changed"),
-    };
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "reason": reason,
-        "message": message,
-    });
-    let mut response = Response::new(Answer::Once(Some(Bytes::from(status.to_string()))));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap();
-    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-fn truncated(answer: Answer) -> Answer {
-    match answer {
-        Answer::Once(bytes) => Answer::Once(bytes.map(|bytes| bytes.slice(..bytes.len() / 2))),
-        Answer::Stream(_) => Answer::Once(Some(Bytes::from_static(b"{\"type\":\"ADD"))),
-    }
-}
-
-fn page() -> Response<Answer> {
-    Response::new(Answer::Once(Some(Bytes::from_static(b"<html><body>Bad gateway</body></html>"))))
 }
 
 impl Service<Request<Body>> for Wire {

@@ -4,33 +4,34 @@
 //! depend on the machine: the same schedule gives the same run.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, Once, OnceLock};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use kube::{Client, CustomResourceExt};
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use kube::Client;
 use orchestrator::client::CALL_TIMEOUT;
-use orchestrator::clock::Clock;
-use orchestrator::config::Settings;
-use orchestrator::embedded::kinds::definition::Definition;
+use orchestrator::config::{Election, Settings};
 use orchestrator::embedded::random::Random;
 use orchestrator::embedded::server::Server;
-use serde_json::Value;
-use tokio::sync::{Notify, mpsc, watch};
+use orchestrator::engine::lease::Terms;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tower::timeout::Timeout;
 
 use super::direct::Direct;
-use super::faults::{Ail, Fault, Planned, Schedule};
-use super::nodes::Nodes;
-use super::reading::{controller, text};
-use super::scenario::{NAMESPACE, RUN, Scenario, paths};
+use super::faults::{Ail, Fault, Planned, Replicas, Schedule};
+use super::nodes::label;
+use super::process::{End, Process};
+use super::reading::text;
+use super::scenario::{RUN, Scenario, paths};
 use super::users::Act;
-use super::wire::{Net, Process, Wire};
-use super::witness::{Shared, witness};
+use super::wire::{LEASE, Net, Wire};
+
+mod judge;
+mod place;
+
+pub use place::{Place, prepared};
 
 /// Pause before an operator that died lives again.
 const RESTART: Duration = Duration::from_secs(1);
@@ -47,31 +48,6 @@ const QUIET: Duration = Duration::from_secs(200);
 const LONG_QUIET: Duration = Duration::from_secs(620);
 /// More requests than any run needs, watches aside.
 const MOST_REQUESTS: usize = 400;
-
-/// The time of a world: it goes as tokio's does.
-#[derive(Debug)]
-pub struct VirtualClock {
-    base: Timestamp,
-    start: Instant,
-}
-
-impl VirtualClock {
-    /// A clock that shows this time now.
-    pub fn new(base: Timestamp) -> Arc<Self> {
-        Arc::new(Self { base, start: Instant::now() })
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        self.base + SignedDuration::try_from(self.start.elapsed()).unwrap_or_default()
-    }
-}
-
-/// The time at which all worlds begin.
-pub fn beginning() -> Timestamp {
-    "2026-01-01T00:00:00Z".parse().unwrap()
-}
 
 /// What is the same in many runs.
 #[derive(Clone, Debug, Default)]
@@ -99,46 +75,6 @@ impl Outcome {
     pub fn has(&self, words: &str) -> bool {
         self.violations.iter().any(|violation| violation.contains(words))
     }
-}
-
-/// A server in which the definitions of a scenario are there and Ready. Made once for every scenario.
-pub fn prepared(scenario: &Scenario) -> Server {
-    static PREPARED: OnceLock<Mutex<BTreeMap<&'static str, Server>>> = OnceLock::new();
-    let mut all = PREPARED.get_or_init(Mutex::default).lock().unwrap();
-    all.entry(scenario.name).or_insert_with(|| prepare(scenario)).clone()
-}
-
-fn prepare(scenario: &Scenario) -> Server {
-    // On a thread of its own: who asks may be in a runtime.
-    let scenario = scenario.clone();
-    std::thread::spawn(move || runtime().block_on(make_ready(&scenario))).join().unwrap()
-}
-
-async fn make_ready(scenario: &Scenario) -> Server {
-    let server = empty(VirtualClock::new(beginning() - SignedDuration::from_secs(60)));
-    let users = Direct::new(&server, "user");
-    let namespace =
-        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
-    users.create("/api/v1/namespaces", &namespace).await;
-    users.create(&paths::activities(), &Scenario::activity()).await;
-    users.create(&paths::definitions(), &scenario.definition()).await;
-    let (_stop, shutdown) = watch::channel(false);
-    let clock = VirtualClock::new(beginning() - SignedDuration::from_secs(60));
-    let operator =
-        tokio::spawn(orchestrator::app::run(server.client(), clock, Settings::default(), shutdown));
-    sleep(Duration::from_secs(30)).await;
-    operator.abort();
-    let definition = users.get(&format!("{}/flow", paths::definitions())).await.unwrap();
-    assert!(definition["status"]["revision"].is_string(), "{definition}");
-    server
-}
-
-/// A server with our kinds and nothing else.
-pub fn empty(clock: Arc<dyn Clock>) -> Server {
-    let kinds = [ActivityDefinition::crd(), OrchestrationDefinition::crd(), Orchestration::crd()];
-    let compile = |kind| Definition::compile(&serde_json::to_value(kind).unwrap()).unwrap();
-    let builder = Server::builder(clock).random(Random::from_seed(1));
-    kinds.into_iter().map(compile).fold(builder, |builder, kind| builder.definition(kind)).build()
 }
 
 /// A runtime on paused time.
@@ -180,26 +116,11 @@ pub fn client(net: &Arc<Net>, process: &Arc<Process>) -> Client {
     Client::new(Timeout::new(Wire::new(net, process), CALL_TIMEOUT), "default")
 }
 
-/// A server with nodes and a witness, and no operator yet.
-pub struct Place {
-    pub server: Server,
-    pub clock: Arc<VirtualClock>,
-    pub book: Shared,
-    /// Tells of every change of an Orchestration.
-    pub finished: Arc<Notify>,
-}
-
-impl Place {
-    /// A place that begins like a snapshot.
-    pub fn new(snapshot: &Server, scenario: &Arc<Scenario>, seed: u64, ignored: &[u32]) -> Self {
-        let clock = VirtualClock::new(beginning());
-        let (news, told) = mpsc::unbounded_channel();
-        let finished = Arc::new(Notify::new());
-        let (book, observer) = witness(scenario, ignored.to_vec(), news, Arc::clone(&finished));
-        let server = snapshot.fork(clock.clone(), Random::from_seed(seed), Some(observer));
-        tokio::spawn(Nodes::new(Direct::new(&server, "node"), clock.clone(), scenario).run(told));
-        Self { server, clock, book, finished }
-    }
+/// One life of an operator.
+struct Life {
+    process: Arc<Process>,
+    task: AbortHandle,
+    shutdown: watch::Sender<bool>,
 }
 
 struct World {
@@ -207,66 +128,88 @@ struct World {
     users: Direct,
     scenario: Arc<Scenario>,
     faults: Vec<Planned>,
-    replicas: usize,
+    replicas: Replicas,
     settings: Settings,
     net: Arc<Net>,
-    crashes: mpsc::UnboundedReceiver<usize>,
-    operators: JoinSet<()>,
-    alive: BTreeMap<usize, (Arc<Process>, AbortHandle)>,
+    ends: mpsc::UnboundedReceiver<(usize, End)>,
+    operators: JoinSet<usize>,
+    alive: BTreeMap<usize, Life>,
     reborn: Vec<(Instant, usize)>,
-    shutdown: watch::Sender<bool>,
+    /// What users of the scenario are still to do.
+    acts: VecDeque<(Instant, Act)>,
+    lives: usize,
 }
 
 impl World {
     async fn new(snapshot: &Server, scenario: &Arc<Scenario>, schedule: &Schedule, rules: &Rules) -> Self {
         let place = Place::new(snapshot, scenario, schedule.seed, &rules.ignored);
-        place.book.lock().unwrap().is_alone = schedule.replicas == 1;
+        place.book.lock().unwrap().is_alone = schedule.replicas != Replicas::Two;
         let users = Direct::new(&place.server, "user");
         users.create(&paths::runs(), &scenario.run(RUN)).await;
-        let (crash, crashes) = mpsc::unbounded_channel();
+        let (end, ends) = mpsc::unbounded_channel();
         let random = schedule.jitter.then(|| Random::from_seed(schedule.seed ^ 0x5eed));
-        let net = Net::new(&place.server, scenario, schedule.faults.clone(), random, crash, rules.is_traced);
+        let net = Net::new(&place.server, scenario, schedule, random, end, rules.is_traced);
+        let mut settings = rules.settings.clone();
+        if let Some(seconds) = scenario.retention {
+            settings.job_retention = Duration::from_secs(seconds);
+        }
+        let begin = Instant::now();
+        let acts = scenario.acts.iter().map(|(after, act)| (begin + Duration::from_secs(*after), *act));
         let mut world = Self {
             place,
             users,
+            acts: acts.collect(),
             scenario: Arc::clone(scenario),
             faults: schedule.faults.clone(),
             replicas: schedule.replicas,
-            settings: rules.settings.clone(),
+            settings,
             net,
-            crashes,
+            ends,
             operators: JoinSet::new(),
             alive: BTreeMap::new(),
             reborn: Vec::new(),
-            shutdown: watch::channel(false).0,
+            lives: 0,
         };
-        (0..schedule.replicas).for_each(|replica| world.start(replica));
+        (0..schedule.replicas.count()).for_each(|replica| world.start(replica));
         world
     }
 
     fn start(&mut self, replica: usize) {
-        let process = Process::new(replica);
+        self.lives += 1;
+        let process = Process::new(replica, self.lives);
         let client = client(&self.net, &process);
-        let operator = orchestrator::app::run(
-            client,
-            self.place.clock.clone(),
-            self.settings.clone(),
-            self.shutdown.subscribe(),
-        );
-        let handle = self.operators.spawn(operator);
-        self.alive.insert(replica, (process, handle));
+        let mut settings = self.settings.clone();
+        if self.replicas == Replicas::Elected {
+            settings.election = Some(Election {
+                namespace: None,
+                name: LEASE.to_owned(),
+                identity: process.identity(),
+                terms: Terms::default(),
+            });
+        }
+        let (shutdown, stop) = watch::channel(false);
+        let operator = orchestrator::app::run(client, self.place.clock.clone(), settings, stop);
+        let task = self.operators.spawn(async move {
+            operator.await;
+            replica
+        });
+        self.alive.insert(replica, Life { process, task, shutdown });
     }
 
     /// From the first request to a while after the end.
     async fn live(&mut self) -> Outcome {
         let allowed = Duration::from_secs(self.scenario.deadline.unsigned_abs());
-        let deadline = Instant::now() + allowed + PATIENCE;
+        let finally = match self.scenario.finally.is_empty() {
+            true => Duration::ZERO,
+            false => Duration::from_secs(self.scenario.finally_deadline.unsigned_abs()),
+        };
+        let deadline = Instant::now() + allowed + finally + PATIENCE;
         while !self.is_settled().await && Instant::now() < deadline {
             self.pass(deadline).await;
         }
         let requests = self.net.requests();
         self.net.disarm();
-        self.check_end().await;
+        self.judge().await;
         let before = self.place.book.lock().unwrap().writes;
         let is_long = requests.is_multiple_of(5);
         self.pass_until(Instant::now() + if is_long { LONG_QUIET } else { QUIET }).await;
@@ -276,35 +219,65 @@ impl World {
             book.violations.push(format!("invariant 16: {count} writes after everything was done"));
         }
         let all = self.net.asked();
-        if all > MOST_REQUESTS * self.replicas {
+        if all > MOST_REQUESTS * self.replicas.count() {
             book.violations.push(format!("invariant 16: {all} requests"));
         }
+        book.violations.extend(self.net.wrong());
         Outcome { violations: book.violations.clone(), requests, trace: self.net.trace() }
     }
 
     /// Waits for the next thing that happens, at most a minute.
     async fn pass(&mut self, deadline: Instant) {
-        let next = self.reborn.first().map_or(deadline, |(at, _)| *at);
+        let reborn = self.reborn.first().map(|(at, _)| *at);
+        let act = self.acts.front().map(|(at, _)| *at);
+        let latest = deadline.min(Instant::now() + Duration::from_secs(60));
+        let next = reborn.into_iter().chain(act).fold(latest, Instant::min);
         tokio::select! {
             biased;
-            Some(replica) = self.crashes.recv() => {
-                if let Some((_, handle)) = self.alive.remove(&replica) {
-                    handle.abort();
-                    self.reborn.push((Instant::now() + RESTART, replica));
-                }
-            }
-            Some(ended) = self.operators.join_next(), if !self.operators.is_empty() => {
-                if ended.is_ok() {
-                    self.place.book.lock().unwrap().violations.push("invariant 17: an operator ended by itself".to_owned());
-                }
-            }
+            Some((replica, end)) = self.ends.recv() => self.end(replica, end),
+            Some(Ok(replica)) = self.operators.join_next(), if !self.operators.is_empty() => self.ended(replica),
             () = self.place.finished.notified() => {}
-            () = tokio::time::sleep_until(next.min(Instant::now() + Duration::from_secs(60))) => {}
+            () = tokio::time::sleep_until(next) => {}
         }
         if self.reborn.first().is_some_and(|(at, _)| *at <= Instant::now()) {
             let (_, replica) = self.reborn.remove(0);
             self.start(replica);
         }
+        if self.acts.front().is_some_and(|(at, _)| *at <= Instant::now())
+            && let Some((_, act)) = self.acts.pop_front()
+        {
+            self.net.something_happens();
+            act.perform(&self.users, &self.scenario).await;
+        }
+    }
+
+    /// An operator dies, or is asked to end.
+    fn end(&mut self, replica: usize, end: End) {
+        match end {
+            End::Death => {
+                if let Some(life) = self.alive.remove(&replica) {
+                    life.task.abort();
+                    self.reborn.push((Instant::now() + RESTART, replica));
+                }
+            }
+            End::Shutdown => {
+                if let Some(life) = self.alive.get(&replica) {
+                    life.shutdown.send_replace(true);
+                }
+            }
+        }
+    }
+
+    /// An operator has ended by itself: because it was asked to, or because it leads no more.
+    fn ended(&mut self, replica: usize) {
+        let Some(life) = self.alive.remove(&replica) else { return };
+        life.process.die();
+        if !*life.shutdown.borrow() && self.replicas != Replicas::Elected {
+            let mut book = self.place.book.lock().unwrap();
+            book.violations.push("invariant 17: an operator ended by itself".to_owned());
+        }
+        self.net.something_happens();
+        self.reborn.push((Instant::now() + RESTART, replica));
     }
 
     async fn pass_until(&mut self, end: Instant) {
@@ -333,62 +306,26 @@ impl World {
     }
 
     fn is_done(&self) -> bool {
-        let is_finished = match self.users.peek("orchestrator.dev", "orchestrations", RUN) {
-            Some(run) => text(&run.value, "/status/completionTime").is_some(),
-            None => {
-                let version = self.place.server.version();
-                self.place.server.objects_at("", "pods", None, version).is_ok_and(|pods| pods.is_empty())
+        let is_over = match self.users.peek("orchestrator.dev", "orchestrations", RUN) {
+            Some(run) => {
+                let is_kept = self.scenario.time_to_live.is_none();
+                let is_finished = text(&run.value, "/status/completionTime").is_some();
+                is_finished
+                    && is_kept
+                    && (self.scenario.retention.is_none() || !self.is_left("batch", "jobs"))
             }
+            None => !self.is_left("", "pods"),
         };
-        is_finished && self.reborn.is_empty()
+        let is_stopping = self.alive.values().any(|life| *life.shutdown.borrow());
+        is_over && self.acts.is_empty() && self.reborn.is_empty() && !is_stopping
     }
 
-    /// What must be, now that all is over.
-    async fn check_end(&self) {
-        let users = &self.users;
-        let run = users.get(&paths::run()).await;
-        let mut wrong = Vec::new();
-        let did = |act: Act| self.faults.iter().any(|planned| planned.fault == Fault::User(act));
-        match &run {
-            None if did(Act::DeleteRun) || did(Act::DeleteNamespace) => {
-                let jobs = users.list(&paths::jobs()).await;
-                let left = jobs.iter().filter(|job| controller(job).is_some()).count();
-                if left > 0 {
-                    wrong.push(format!("liveness 3: {left} Jobs are left of a run that is gone"));
-                }
-            }
-            None => wrong.push("the run is gone".to_owned()),
-            Some(run) => self.check_run(run, &mut wrong),
-        }
-        self.place.book.lock().unwrap().violations.extend(wrong);
-    }
-
-    fn check_run(&self, run: &Value, wrong: &mut Vec<String>) {
-        let Some(state) =
-            text(run, "/status/state").filter(|_| text(run, "/status/completionTime").is_some())
-        else {
-            let status = run["status"].to_string();
-            return wrong.push(format!(
-                "liveness 1: it never ends: {}",
-                status.chars().take(600).collect::<String>()
-            ));
+    /// Whether anything of the run is left that is known as its own.
+    fn is_left(&self, group: &str, plural: &str) -> bool {
+        let objects = self.place.server.objects_at(group, plural, None, self.place.server.version());
+        let is_ours = |object: &serde_json::Value| {
+            label(object, "orchestration") == RUN && !label(object, "orchestration-uid").is_empty()
         };
-        if !self.faults.iter().all(|planned| planned.fault.is_harmless()) {
-            return;
-        }
-        let expected = if self.scenario.succeeds() { "Succeeded" } else { "Failed" };
-        if state != expected {
-            wrong
-                .push(format!("it ends as {state}, and nothing touched it: {}", run["status"]["conditions"]));
-        }
-        for step in self.scenario.steps.iter().filter(|_| state == "Succeeded") {
-            if run["status"]["activities"][&step.id]["outputs"] != Scenario::outputs(&step.id) {
-                wrong.push(format!("the output of \"{}\" is lost, and nothing touched it", step.id));
-            }
-        }
-        let jobs = self.place.book.lock().unwrap().most_jobs_of_one_activity();
-        if jobs > 1 {
-            wrong.push(format!("{jobs} Jobs were made of one activity, and nothing touched it"));
-        }
+        objects.is_ok_and(|objects| objects.iter().any(|object| is_ours(&object.value)))
     }
 }
