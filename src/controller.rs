@@ -17,5 +17,7 @@ pub mod orchestration;
 pub mod orchestration_definition;
 pub mod report;
 pub mod revisions;
+pub mod runs;
+pub mod schedule;
 pub mod status;
 pub mod wiring;

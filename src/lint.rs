@@ -30,6 +30,7 @@ use sort::Sorted;
 use subject::Subject;
 
 mod known;
+mod schedule;
 mod secret;
 mod sort;
 mod subject;
@@ -144,6 +145,7 @@ pub fn lint(parts: &[Part], options: &Options) -> Result<Report, String> {
     let types = linter.activity_definitions(&mut subjects);
     let definitions = linter.orchestration_definitions(&mut subjects, &types);
     linter.orchestrations(&mut subjects, &definitions);
+    linter.schedules(&mut subjects, &definitions);
     report.findings.extend(subjects.into_iter().flat_map(Subject::into_findings));
     let order: HashMap<(String, usize), usize> = parts
         .iter()
@@ -331,7 +333,8 @@ fn check_input(subject: &mut Subject<'_>, spec: &OrchestrationSpec, schema: Opti
         subject.tell(Severity::Error, Some(reason), path, message);
         return;
     }
-    let violations = schema.map(|schema| acceptance::violations(schema, spec.input.as_ref()));
+    let violations =
+        schema.map(|schema| acceptance::violations(schema, spec.input.as_ref(), acceptance::INPUT));
     for violation in violations.into_iter().flatten() {
         subject.tell(Severity::Error, Some("InvalidInput"), &violation.path, violation.message);
     }

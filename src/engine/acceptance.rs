@@ -23,6 +23,9 @@ use crate::api::orchestration_definition::DEFAULT_ACTIVE_DEADLINE_SECONDS;
 pub const INPUT_TOO_DEEP: (&str, &str) =
     ("InputTooDeep", "spec.input: is nested too deeply, at most 32 levels are allowed");
 
+/// Path of the input of an Orchestration.
+pub const INPUT: &str = "spec.input";
+
 /// Largest input as the API server stores it, in bytes: twice what it may have as JSON. Together with the status it must
 /// fit into one object.
 pub const MAX_STORED_INPUT_BYTES: usize = 2 * MAX_INPUT_BYTES;
@@ -47,16 +50,16 @@ pub fn check_size(input: &Object) -> Option<(&'static str, String)> {
     Some(("InputTooLarge", message))
 }
 
-/// Where an input is not as the schema of its definition says. Defaults are applied first.
+/// Where an input is not as the schema of its definition says; `at` is its path. Defaults are applied first.
 #[must_use]
-pub fn violations(schema: &Schema, given: Option<&Object>) -> Vec<Violation> {
-    schema.validate(&Value::Object(input(Some(schema), given)), "spec.input")
+pub fn violations(schema: &Schema, given: Option<&Object>, at: &str) -> Vec<Violation> {
+    schema.validate(&Value::Object(input(Some(schema), given)), at)
 }
 
 /// The same as text, one line for each of the first; nothing if there is none.
 #[must_use]
 pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<String> {
-    let violations = violations(schema?, given);
+    let violations = violations(schema?, given, INPUT);
     (!violations.is_empty()).then(|| printable(&schema::text(&violations)))
 }
 
@@ -164,6 +167,7 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
     summary.progress = Some(format!("0/{}", compiled.main));
     summary.revision = Some(revision.to_owned());
     summary.start_time = Some(stamp(now));
+    summary.scheduled_time = super::schedule::template::tick_of(orchestration).map(stamp);
     let message = format!("0 of {} activities have succeeded", compiled.main);
     let statements = [
         Statement::new("Accepted", Some(true), "Accepted", format!("runs from the revision {revision}")),

@@ -30,7 +30,7 @@ pub const MAX_DEPTH: usize = 24;
 pub const MAX_NESTING: usize = 3;
 
 /// The variables that there are.
-const VARIABLES: [&str; 2] = ["input", "activities"];
+const VARIABLES: [&str; 3] = ["input", "activities", "schedule"];
 
 /// Names that no call of a function has.
 const OPERATORS: [&str; 19] = [
@@ -245,7 +245,11 @@ impl<'a> Walk<'a> {
             match name {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
-                "run" if !is_test && is_state(&steps) => {
+                "schedule" if is_only(&steps, "time") => {
+                    self.references.push(Reference::ScheduleTime { is_presence: is_test, position });
+                }
+                "schedule" => self.wrong(position, "of the schedule, only schedule.time can be read"),
+                "run" if !is_test && is_only(&steps, "state") => {
                     self.references.push(Reference::RunState { position });
                 }
                 "run" => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
@@ -275,7 +279,10 @@ impl<'a> Walk<'a> {
 
     fn unknown(&mut self, name: &str, position: Position) {
         let meant = suggestion(name, VARIABLES.into_iter());
-        self.wrong(position, format!("unknown variable \"{name}\"{meant}; there are input and activities"));
+        self.wrong(
+            position,
+            format!("unknown variable \"{name}\"{meant}; there are input, activities and schedule"),
+        );
     }
 
     fn input(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
@@ -395,6 +402,7 @@ fn known(steps: &[Step<'_>]) -> Vec<Segment> {
     known.collect()
 }
 
-fn is_state(steps: &[Step<'_>]) -> bool {
-    matches!(steps, [Step::Known(Segment::Key(field))] if field == "state")
+/// Whether the only step is to a member of this name.
+fn is_only(steps: &[Step<'_>], name: &str) -> bool {
+    matches!(steps, [Step::Known(Segment::Key(field))] if field == name)
 }

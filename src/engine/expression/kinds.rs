@@ -65,7 +65,9 @@ pub(super) fn kind<'a>(expression: &'a IdedExpr, wrong: &mut dyn FnMut(&'a IdedE
             LiteralValue::String(_) => Kind::String,
             LiteralValue::UInt(_) => Kind::Uint,
         },
-        Expr::Ident(name) if matches!(name.as_str(), "input" | "activities" | "run") => Kind::Map,
+        Expr::Ident(name) if matches!(name.as_str(), "input" | "activities" | "run" | "schedule") => {
+            Kind::Map
+        }
         Expr::Ident(_) | Expr::Unspecified | Expr::Struct(_) => Kind::Unknown,
         Expr::Select(select) => {
             let operand = kind(&select.operand, wrong);
