@@ -19,7 +19,7 @@ use super::guard::{Guarded, Unreadable};
 use super::status::write;
 use crate::api::OrchestrationSchedule;
 use crate::engine::condition::{self, Statement};
-use crate::engine::schedule::decide::{Child, Decision, Situation, Terms, decide};
+use crate::engine::schedule::decide::{Child, Decision, Record, Situation, Terms, decide};
 use crate::engine::schedule::record;
 use crate::engine::schedule::runs::{Run, surplus};
 use crate::engine::status::difference;
@@ -104,9 +104,11 @@ async fn round(
                 // The tick is as due as before; people are told why it has no run.
                 known.refusal = acting::told(&error);
                 if known.refusal.is_some() {
+                    let before = schedule.status.as_ref().and_then(record::read).unwrap_or_default();
+                    // Since when ticks count stays as it is, or the tick would be one of before.
+                    let observed = before.observed.clone().or(decision.record.observed);
                     let unchanged = Decision {
-                        record: record::read(&schedule.status.clone().unwrap_or_default())
-                            .unwrap_or_default(),
+                        record: Record { observed, ..before },
                         next: decision.next,
                         ..Decision::default()
                     };

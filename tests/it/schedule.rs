@@ -19,7 +19,7 @@ use orchestrator::api::{Orchestration, OrchestrationSchedule};
 use orchestrator::engine::schedule::Schedule;
 use serde_json::{Value, json};
 
-use crate::support::kubelet::Act;
+use crate::support::kubelet::{Act, Work};
 use crate::support::objects::{activity_definition, definition, schedule};
 use crate::support::sandbox::Sandbox;
 
@@ -53,17 +53,22 @@ async fn prepare(sandbox: &Sandbox) {
     sandbox.ready(&["quick", "slow", "fails"]).await;
 }
 
+/// What the pods of these types do.
+fn act(work: &Work) -> Act {
+    let container = &work.pod.spec.as_ref().unwrap().containers[0];
+    let mut variables = container.env.iter().flatten();
+    let type_ =
+        variables.find(|one| one.name == "ORCHESTRATOR_ACTIVITY_TYPE").unwrap().value.clone().unwrap();
+    match type_.as_str() {
+        "slow" => Act::Run,
+        "fails" => Act::Fail(1, "Error", "no".to_owned()),
+        _ => Act::outputs(&json!({})),
+    }
+}
+
 /// A sandbox in which everything is Ready.
 async fn sandbox() -> Sandbox {
-    let sandbox = Sandbox::start(|work| match work.pod.spec.as_ref() {
-        Some(_) if work.pod.metadata.labels.as_ref().unwrap()["orchestrator.dev/orchestration"].contains("slow") => {
-            Act::Run
-        }
-        _ if work.pod.metadata.labels.as_ref().unwrap()["orchestrator.dev/orchestration"].contains("fails") => {
-            Act::Fail(1, "Error", "no".to_owned())
-        }
-        _ => Act::outputs(&json!({})),
-    });
+    let sandbox = Sandbox::start(act);
     prepare(&sandbox).await;
     sandbox
 }

@@ -3,9 +3,7 @@
 //! Responsible for: the words exactly as they were said. Must never: judge them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use orchestrator::api::{
-    ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule,
-};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use serde_json::{Value, json};
 
 use super::cluster::{TestNamespace, cluster};

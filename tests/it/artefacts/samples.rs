@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
-use orchestrator::api::{
-    ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule,
-};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use serde_json::Value;
 
 use super::{documents, names, path, typed};

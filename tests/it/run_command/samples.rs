@@ -59,7 +59,8 @@ fn the_inventory_sample_compares_two_inventories_and_makes_one_like_the_other() 
         assert_eq!(counts("compare", change), Some(1), "{change}");
     }
     assert_eq!(counts("apply", "applied"), Some(3));
-    let device = |name: &str, address: &str, role: &str| json!({"name": name, "address": address, "role": role});
+    let device =
+        |name: &str, address: &str, role: &str| json!({"name": name, "address": address, "role": role});
     assert_eq!(
         run["status"]["output"],
         json!({
@@ -111,6 +112,9 @@ fn the_inventory_sample_applies_nothing_where_nothing_differs_and_stops_at_what_
     let run: Value = serde_json::from_slice(&output.stdout).unwrap();
     let target = &run["status"]["activities"]["target"];
     // A fatal exit code: it is not tried again.
-    assert_eq!((&target["state"], &target["attempt"], &target["reason"]), (&json!("Failed"), &json!(1), &json!("ExitCode")));
+    assert_eq!(
+        (&target["state"], &target["attempt"], &target["reason"]),
+        (&json!("Failed"), &json!(1), &json!("ExitCode"))
+    );
     assert_eq!(run["status"]["activities"]["compare"]["state"], "NotStarted");
 }

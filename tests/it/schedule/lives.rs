@@ -5,6 +5,7 @@ use orchestrator::api::{Orchestration, OrchestrationDefinition, OrchestrationSch
 use serde_json::{Value, json};
 
 use super::*;
+use crate::support::objects::orchestration;
 use crate::support::told::says;
 
 #[tokio::test(start_paused = true)]
@@ -36,7 +37,9 @@ async fn an_edit_never_runs_for_the_past() {
     // 05:00 has passed, and must not be made; nor may the zone move 12:00 into the past and make it.
     sandbox.edit::<OrchestrationSchedule>("s", json!({"schedule": "0 5 * * *"})).await;
     seen(&sandbox, "s").await;
-    sandbox.edit::<OrchestrationSchedule>("s", json!({"schedule": "0 12 * * *", "timeZone": "Asia/Tokyo"})).await;
+    sandbox
+        .edit::<OrchestrationSchedule>("s", json!({"schedule": "0 12 * * *", "timeZone": "Asia/Tokyo"}))
+        .await;
     seen(&sandbox, "s").await;
     assert_eq!(status(&sandbox, "s").await.observed_schedule.unwrap().time_zone, "Asia/Tokyo");
     sandbox.pass(3 * HOUR).await;
@@ -66,7 +69,12 @@ async fn another_template_is_no_edit_of_the_times() {
     begin(&sandbox, "s", "0 * * * *", "quick", keep()).await;
     sandbox.stop_operator();
     sandbox.pass(2 * HOUR + 30 * MINUTE).await;
-    sandbox.edit::<OrchestrationSchedule>("s", json!({"orchestrationTemplate": {"spec": {"correlationId": "c"}}})).await;
+    sandbox
+        .edit::<OrchestrationSchedule>(
+            "s",
+            json!({"orchestrationTemplate": {"spec": {"correlationId": "c"}}}),
+        )
+        .await;
     sandbox.start_operator();
     sandbox.pass(10 * MINUTE).await;
     assert_eq!(made(&sandbox, "s"), named("s", &["2026-01-01T02:00:00Z"]));
@@ -78,7 +86,7 @@ async fn a_schedule_made_while_nobody_was_there_has_its_ticks_since_then() {
     let mut sandbox = sandbox().await;
     sandbox.stop_operator();
     sandbox.pass(30 * MINUTE).await;
-    sandbox.apply([crate::support::objects::schedule("s", "0 * * * *", "quick", keep())]).await;
+    sandbox.apply([schedule("s", "0 * * * *", "quick", keep())]).await;
     sandbox.pass(HOUR).await;
     sandbox.start_operator();
     sandbox.pass(10 * MINUTE).await;
@@ -92,7 +100,7 @@ async fn history_limits_delete_the_oldest_that_it_owns_and_that_have_finished() 
     begin(&sandbox, "good", "0 * * * *", "quick", over.clone()).await;
     begin(&sandbox, "fails", "0 * * * *", "fails", over).await;
     // Finished, of the same type, with the label, and nobody's.
-    let mut stranger = crate::support::objects::orchestration("good-stranger", "quick", json!({}));
+    let mut stranger = orchestration("good-stranger", "quick", json!({}));
     stranger["metadata"]["labels"] = json!({"orchestrator.dev/schedule": "good"});
     sandbox.apply([stranger]).await;
     sandbox.finished("good-stranger").await;
@@ -204,11 +212,9 @@ async fn a_definition_that_changes_is_seen_at_once() {
     begin(&sandbox, "s", "0 * * * *", "d", with(keep(), json!({"orchestrationTemplate": template}))).await;
     sandbox.until("s", |found: &OrchestrationSchedule| says(found, "Ready").starts_with("True ")).await;
     sandbox.edit::<OrchestrationDefinition>("d", spec(json!({"diff": {"type": "string"}}))).await;
-    let found = sandbox
-        .until("s", |found: &OrchestrationSchedule| says(found, "Ready").starts_with("False "))
-        .await;
-    let told =
-        "InvalidInput: spec.orchestrationTemplate.spec.input.diff: expected string, got boolean true";
+    let found =
+        sandbox.until("s", |found: &OrchestrationSchedule| says(found, "Ready").starts_with("False ")).await;
+    let told = "InvalidInput: spec.orchestrationTemplate.spec.input.diff: expected string, got boolean true";
     assert_eq!(says(&found, "Ready"), format!("False {told}"));
     assert_eq!(says(&found, "Stalled"), format!("True {told}"));
     sandbox.pass(2 * HOUR).await;
@@ -218,7 +224,12 @@ async fn a_definition_that_changes_is_seen_at_once() {
         ["2026-01-01T01:00:00Z: NotReady", "2026-01-01T02:00:00Z: NotReady"]
     );
     assert_eq!(status(&sandbox, "s").await.history[0].message.as_deref(), Some(told));
-    sandbox.edit::<OrchestrationSchedule>("s", json!({"orchestrationTemplate": {"spec": {"input": {"diff": "yes"}}}})).await;
+    sandbox
+        .edit::<OrchestrationSchedule>(
+            "s",
+            json!({"orchestrationTemplate": {"spec": {"input": {"diff": "yes"}}}}),
+        )
+        .await;
     sandbox.until("s", |found: &OrchestrationSchedule| says(found, "Ready").starts_with("True ")).await;
     sandbox.pass(HOUR).await;
     assert_eq!(made(&sandbox, "s").len(), 1);

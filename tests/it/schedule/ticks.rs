@@ -34,7 +34,9 @@ async fn every_tick_makes_one_run_that_belongs_to_the_schedule_and_never_one_at_
         assert!(status.completion_time.is_some());
     }
     let status = schedule.status.clone().unwrap();
-    let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| time.as_ref().map(|time| time.0);
+    let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+        time.as_ref().map(|time| time.0)
+    };
     assert_eq!(time(&status.next_schedule_time), Some(at("2026-01-01T02:15:00Z")));
     assert_eq!(time(&status.last_schedule_time), Some(at("2026-01-01T02:00:00Z")));
     assert_eq!(time(&status.accounted_schedule_time), Some(at("2026-01-01T02:00:00Z")));
@@ -42,7 +44,10 @@ async fn every_tick_makes_one_run_that_belongs_to_the_schedule_and_never_one_at_
     assert_eq!((status.missed, status.active_count), (Some(0), Some(0)));
     assert_eq!(status.history.len(), 8);
     let result = status.last_result.as_ref().unwrap();
-    assert_eq!((result.state.as_str(), time(&result.schedule_time)), ("Succeeded", Some(at("2026-01-01T02:00:00Z"))));
+    assert_eq!(
+        (result.state.as_str(), time(&result.schedule_time)),
+        ("Succeeded", Some(at("2026-01-01T02:00:00Z")))
+    );
     assert_eq!(says(&schedule, "Ready"), "True Ready: makes runs of OrchestrationDefinition \"quick\"");
     assert_eq!(says(&schedule, "Stalled"), "");
 }
@@ -72,7 +77,10 @@ async fn activities_know_the_tick_and_a_run_by_hand_has_none() {
         ["told", "scheduled", "morning"].map(|id| format!("{:?}", activities[id].state)).join(" ")
     };
     let all = runs(&sandbox).await;
-    assert_eq!(all.iter().map(states).collect::<Vec<_>>(), ["Succeeded Succeeded Succeeded", "Succeeded Succeeded Skipped"]);
+    assert_eq!(
+        all.iter().map(states).collect::<Vec<_>>(),
+        ["Succeeded Succeeded Succeeded", "Succeeded Succeeded Skipped"]
+    );
     let output = all[0].status.as_ref().unwrap().output.clone().unwrap();
     assert_eq!(output["time"], "2026-01-01T06:00:00Z");
     let variables = |job: &Job| -> BTreeMap<String, String> {
@@ -111,15 +119,19 @@ async fn the_tick_of_a_run_is_that_of_its_acceptance() {
 
 /// The zones of the numbers.
 const ZONES: [&str; 7] = [
-    "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu", "Pacific/Apia",
+    "Europe/Paris",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
     "Etc/UTC",
 ];
 
 /// Lets time pass, and compares the runs that were made with the ticks that the zones' clocks have.
 async fn compare(sandbox: &Sandbox, expressions: &[&str], time: Duration) -> usize {
-    let named = |zone: &str, number: usize| {
-        format!("{}-{number}", zone.to_lowercase().replace(['/', '_'], "-"))
-    };
+    let named =
+        |zone: &str, number: usize| format!("{}-{number}", zone.to_lowercase().replace(['/', '_'], "-"));
     for zone in ZONES {
         for (number, expression) in expressions.iter().enumerate() {
             let over = json!({"timeZone": zone});

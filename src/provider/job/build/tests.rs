@@ -242,6 +242,7 @@ fn long_names_are_whole_in_annotations_and_cut_in_labels() {
         timeout_seconds: None,
         starting_deadline_seconds: 600,
         deadline: Timestamp::UNIX_EPOCH,
+        scheduled_time: None,
         inputs: &Object::new(),
         template: &template(json!({"spec": {"containers": [{}]}})),
     });
