@@ -2,6 +2,7 @@
 //!
 //! Responsible for: every mistake that the text alone shows, and what the expression reads. Must never: evaluate.
 
+mod chain;
 mod names;
 mod rewrite;
 
@@ -17,6 +18,7 @@ use super::{Mistake, Position, Reference};
 use crate::engine::path::Segment;
 use crate::engine::pattern;
 use crate::engine::problem::suggestion;
+use chain::{Step, chain, is_only, known};
 use names::Names;
 
 /// Most nodes: operators, calls, names and literals, macros spelled out.
@@ -182,38 +184,6 @@ fn shape(root: &IdedExpr) -> Result<Shape, Vec<Mistake>> {
         return Ok(shape);
     }
     Err(mistakes.into_iter().map(|message| Mistake::new(Position::START, message)).collect())
-}
-
-/// One step below a variable.
-enum Step<'a> {
-    Known(Segment),
-    Dynamic(&'a IdedExpr),
-}
-
-/// A variable and the steps below it, if an expression is such a chain.
-fn chain(expression: &IdedExpr) -> Option<(&IdedExpr, &str, Vec<Step<'_>>)> {
-    let (root, name, mut steps) = match &expression.expr {
-        Expr::Ident(name) => return Some((expression, name, Vec::new())),
-        Expr::Select(select) => chain(&select.operand)?,
-        Expr::Call(call) if call.func_name == operators::INDEX => chain(call.args.first()?)?,
-        _ => return None,
-    };
-    steps.push(match &expression.expr {
-        Expr::Select(select) => Step::Known(Segment::Key(select.field.clone())),
-        Expr::Call(call) => {
-            let index = call.args.get(1)?;
-            match &index.expr {
-                Expr::Literal(LiteralValue::String(key)) => Step::Known(Segment::Key(key.inner().to_owned())),
-                Expr::Literal(LiteralValue::Int(number)) => match usize::try_from(*number.inner()) {
-                    Ok(number) => Step::Known(Segment::Index(number)),
-                    Err(_) => Step::Dynamic(index),
-                },
-                _ => Step::Dynamic(index),
-            }
-        }
-        _ => return None,
-    });
-    Some((root, name, steps))
 }
 
 struct Walk<'a> {
@@ -391,18 +361,4 @@ impl<'a> Walk<'a> {
         let call = self.tokens.windows(width).find(is_call).and_then(<[Token]>::first);
         call.map_or(Position::START, |token| token.position)
     }
-}
-
-/// The segments up to the first that only evaluation knows.
-fn known(steps: &[Step<'_>]) -> Vec<Segment> {
-    let known = steps.iter().map_while(|step| match step {
-        Step::Known(segment) => Some(segment.clone()),
-        Step::Dynamic(_) => None,
-    });
-    known.collect()
-}
-
-/// Whether the only step is to a member of this name.
-fn is_only(steps: &[Step<'_>], name: &str) -> bool {
-    matches!(steps, [Step::Known(Segment::Key(field))] if field == name)
 }

@@ -147,7 +147,7 @@ async fn with_schemas(change: impl Fn(&str, &mut Value)) -> Sandbox {
         change(&kind, &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]);
         Definition::compile(&crd).unwrap()
     });
-    let script = |_: &crate::support::kubelet::Work| Act::outputs(&json!({}));
+    let script = |_: &Work| Act::outputs(&json!({}));
     let sandbox = Sandbox::start_on(definitions.collect(), Settings::default(), Duration::ZERO, script);
     prepare(&sandbox).await;
     sandbox

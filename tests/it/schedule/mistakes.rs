@@ -120,7 +120,9 @@ async fn every_mistake_is_told_in_its_own_words() {
     for (number, (over, expected)) in cases.into_iter().enumerate() {
         let told = told(&sandbox, number, over.clone()).await;
         println!("{told}");
+        // Where the shape is wrong, the server adds that it did not look at its rules.
         let normal = told.replace("Invalid value: \"object\": ", "Invalid value: ");
+        let normal = normal.split(", <nil>: ").next().unwrap().trim_start_matches('[');
         let is_as_expected =
             if expected.ends_with(": ") { normal.starts_with(expected) } else { normal == expected };
         assert!(is_as_expected, "{over}:\n{told}\n{expected}");
