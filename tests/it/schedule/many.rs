@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::support::objects::schedule;
-use crate::support::reconciles::{reconciles, start_counting};
+use crate::support::reconciles::{reconciles_here, start_counting};
 
 const MANY: usize = 10_000;
 
@@ -21,7 +21,7 @@ async fn ten_thousand_schedules_wake_once_each_and_write_nothing_between_their_t
             .apply([schedule(&name, &expression(number), "quick", json!({"successfulHistoryLimit": 1}))])
             .await;
     }
-    let count = || reconciles("OrchestrationSchedule", "default");
+    let count = || reconciles_here("OrchestrationSchedule");
     let (before, began) = (count(), std::time::Instant::now());
     sandbox.start_operator();
     sandbox.pass(Duration::from_secs(20)).await;

@@ -71,11 +71,11 @@ async fn the_server_refuses_what_has_not_the_shape_of_a_schedule() {
             "spec.suspend: Invalid value: \"string\": spec.suspend in body must be of type boolean: \"string\"",
         ),
         (
-            "orchestrationTemplate: {metadata: {labels: {orchestrator.dev/x: y}}, spec: {type: t}}",
+            "orchestrationTemplate: {metadata: {labels: {orchestrator.dev/x: z}}, spec: {type: t}}",
             "spec.orchestrationTemplate.metadata: Invalid value: labels with the prefix orchestrator.dev/ are the orchestrator's own",
         ),
         (
-            "orchestrationTemplate: {metadata: {annotations: {orchestrator.dev/x: y}}, spec: {type: t}}",
+            "orchestrationTemplate: {metadata: {annotations: {orchestrator.dev/x: z}}, spec: {type: t}}",
             "spec.orchestrationTemplate.metadata: Invalid value: annotations with the prefix orchestrator.dev/ are the orchestrator's own",
         ),
         (
