@@ -248,17 +248,17 @@ pub fn users_of(
                 .as_ref()
                 .is_ok_and(|schedule| schedule.spec.orchestration_template.spec.type_ == definition)
     };
-    references(context.schedules.state_filter(uses))
+    references(&context.schedules.state_filter(uses))
 }
 
 /// All schedules.
 #[must_use]
 pub fn all(context: &Context) -> Vec<ObjectRef<Guarded<OrchestrationSchedule>>> {
-    references(context.schedules.state())
+    references(&context.schedules.state())
 }
 
 fn references(
-    found: Vec<Arc<Guarded<OrchestrationSchedule>>>,
+    found: &[Arc<Guarded<OrchestrationSchedule>>],
 ) -> Vec<ObjectRef<Guarded<OrchestrationSchedule>>> {
     found.iter().map(|found| ObjectRef::from_obj(found.as_ref())).collect()
 }

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, Once, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::{Client, CustomResourceExt};
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use kube::Client;
 use orchestrator::client::CALL_TIMEOUT;
 use orchestrator::clock::Clock;
 use orchestrator::config::Settings;
@@ -135,7 +134,7 @@ async fn make_ready(scenario: &Scenario) -> Server {
 
 /// A server with our kinds and nothing else.
 pub fn empty(clock: Arc<dyn Clock>) -> Server {
-    let kinds = [ActivityDefinition::crd(), OrchestrationDefinition::crd(), Orchestration::crd()];
+    let kinds = orchestrator::api::crds();
     let compile = |kind| Definition::compile(&serde_json::to_value(kind).unwrap()).unwrap();
     let builder = Server::builder(clock).random(Random::from_seed(1));
     kinds.into_iter().map(compile).fold(builder, |builder, kind| builder.definition(kind)).build()
