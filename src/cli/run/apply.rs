@@ -24,6 +24,8 @@ use crate::engine::condition::find;
 use crate::engine::schema::Schema;
 use crate::manifest::{Document, Loaded, Mistake};
 
+mod schedule;
+
 /// Namespace and name of what was made.
 pub(super) type Made = (String, String);
 
@@ -39,6 +41,7 @@ fn rank(kind: &str) -> u8 {
         "ActivityDefinition" => 2,
         "OrchestrationDefinition" => 3,
         "Orchestration" => 4,
+        "OrchestrationSchedule" => 5,
         _ => 1,
     }
 }
@@ -67,9 +70,14 @@ pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result
     usable.sort_by_key(|document| rank(&document.kind));
     let (orchestrations, others): (Vec<&Document>, Vec<&Document>) =
         usable.into_iter().partition(|document| document.kind == "Orchestration");
+    let (schedules, others): (Vec<&Document>, Vec<&Document>) =
+        others.into_iter().partition(|document| document.kind == "OrchestrationSchedule");
     apply.make(others).await?;
     for document in &orchestrations {
         apply.check(document).await;
+    }
+    for document in schedules {
+        apply.check_schedule(document).await;
     }
     let mut mistakes = std::mem::take(&mut apply.mistakes);
     if !mistakes.is_empty() {
@@ -203,21 +211,34 @@ impl<'a> Apply<'a> {
     }
 
     async fn check_type(&self, document: &Document, type_: &str) -> Vec<String> {
-        let namespace = namespace(document);
-        let definitions: Api<OrchestrationDefinition> = Api::namespaced(self.local.client(), &namespace);
-        match definitions.get_opt(type_).await {
+        match self.find_type(&namespace(document), type_, "spec.type").await {
+            (Some(definition), _) => check_input(document, &definition),
+            (None, told) => told,
+        }
+    }
+
+    /// The definition that a document names at a path, or what is wrong with that.
+    async fn find_type(
+        &self,
+        namespace: &str,
+        type_: &str,
+        path: &str,
+    ) -> (Option<OrchestrationDefinition>, Vec<String>) {
+        let definitions: Api<OrchestrationDefinition> = Api::namespaced(self.local.client(), namespace);
+        let told = match definitions.get_opt(type_).await {
             Err(error) => vec![words(&error)],
             Ok(Some(definition)) if !definition.spec.active => {
-                vec![format!("DefinitionInactive: spec.type: {}", acceptance::inactive(type_))]
+                vec![format!("DefinitionInactive: {path}: {}", acceptance::inactive(type_))]
             }
-            Ok(Some(definition)) => check_input(document, &definition),
+            Ok(Some(definition)) => return (Some(definition), Vec::new()),
             Ok(None) => {
-                let follows = self.wrong.contains(&key("OrchestrationDefinition", &namespace, Some(type_)));
+                let follows = self.wrong.contains(&key("OrchestrationDefinition", namespace, Some(type_)));
                 let missing = !follows && !self.loaded.may_hold(type_);
-                let told = format!("DefinitionNotFound: spec.type: {}", acceptance::not_found(type_));
+                let told = format!("DefinitionNotFound: {path}: {}", acceptance::not_found(type_));
                 missing.then_some(told).into_iter().collect()
             }
-        }
+        };
+        (None, told)
     }
 }
 
@@ -262,7 +283,7 @@ fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Vec
     }
     // A schema with mistakes is told with its definition.
     let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile_object(raw).ok());
-    match acceptance::check_input(schema.as_ref(), input) {
+    match acceptance::check_input(schema.as_ref(), input, acceptance::INPUT) {
         Some(refusal) => {
             let (reason, text) = refusal.told();
             text.lines().map(|line| format!("{reason}: {line}")).collect()
