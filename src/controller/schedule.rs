@@ -88,7 +88,7 @@ async fn round(
     let runs = known.runs(context.runs.of(&schedule.uid().unwrap_or_default()));
     let decision = decision(schedule, &judged, &runs, known, now);
     if !(decision.create.is_empty() && decision.terminate.is_empty()) {
-        if let Some(newer) = acting::freshen(context, schedule, known).await? {
+        if let Some(newer) = acting::freshen(context, schedule, &decision, known).await? {
             return Ok(Next::Again(newer));
         }
         return match acting::carry_out(context, schedule, &decision, known).await {
@@ -176,10 +176,6 @@ async fn record(
     if let Some(patch) = difference(&json!(previous), &json!(next)) {
         let written =
             write::<OrchestrationSchedule>(&context.client.0, schedule, json!({ "status": patch })).await;
-        if written.is_err() {
-            // Whatever happened to it: what we know may be old now.
-            known.is_listed = false;
-        }
         context.written.schedules.keep(written?);
         // A name that is taken matters only as long as its tick is due.
         known.strangers.clear();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use serde_json::json;
@@ -21,7 +21,7 @@ use super::super::runs::run_of;
 use super::knowledge::Knowledge;
 use crate::api::{Orchestration, OrchestrationSchedule, labels};
 use crate::client::{Class, answer, bounded, class, is_namespace_terminating, words};
-use crate::engine::names::label_value;
+use crate::engine::schedule::child_name;
 use crate::engine::schedule::decide::{Birth, Decision};
 use crate::engine::schedule::runs::Run;
 use crate::engine::schedule::template::{self, Name};
@@ -45,6 +45,7 @@ pub(super) enum Done {
 pub(super) async fn freshen(
     context: &Context,
     schedule: &OrchestrationSchedule,
+    decision: &Decision,
     known: &mut Knowledge,
 ) -> Result<Option<Arc<Guarded<OrchestrationSchedule>>>, Error> {
     let namespace = schedule.namespace().unwrap_or_default();
@@ -62,10 +63,10 @@ pub(super) async fn freshen(
     }
     let uid = schedule.uid().unwrap_or_default();
     let before = known.runs(context.runs.of(&uid));
-    if !known.is_listed {
-        list(context, schedule, known).await?;
-    }
-    look(context, schedule, known).await?;
+    // A predecessor may have made a run that it never recorded, and that the decision takes for missed.
+    let missed = decision.history.iter().filter(|entry| entry.outcome.is_err());
+    let names = missed.map(|entry| child_name(&schedule.name_any(), entry.tick)).collect();
+    look(context, schedule, known, names).await?;
     let after = known.runs(context.runs.of(&uid));
     Ok((before != after).then(|| Arc::new(Guarded::readable(schedule.clone()))))
 }
@@ -77,19 +78,20 @@ pub(super) async fn look_behind(
     known: &mut Knowledge,
 ) -> Result<(), Error> {
     known.runs(context.runs.of(&schedule.uid().unwrap_or_default()));
-    if known.is_overdue() { look(context, schedule, known).await } else { Ok(()) }
+    if known.is_overdue() { look(context, schedule, known, Vec::new()).await } else { Ok(()) }
 }
 
-/// Asks the server for every run that may not have finished, and that the watch does not show.
+/// Asks the server for every run that may not have finished, or may exist, and that the watch does not show.
 async fn look(
     context: &Context,
     schedule: &OrchestrationSchedule,
     known: &mut Knowledge,
+    perhaps: Vec<String>,
 ) -> Result<(), Error> {
     let uid = schedule.uid().unwrap_or_default();
     let shown = context.runs.of(&uid);
     let active = schedule.status.iter().flat_map(|status| &status.active).map(|run| &run.name);
-    let names: BTreeSet<&String> = active.chain(known.ahead.keys()).collect();
+    let names: BTreeSet<&String> = active.chain(known.ahead.keys()).chain(&perhaps).collect();
     let doubtful: Vec<String> =
         names.into_iter().filter(|name| !shown.contains_key(*name)).cloned().collect();
     let runs: Api<Guarded<Orchestration>> =
@@ -108,25 +110,6 @@ async fn look(
             None => drop(known.ahead.remove(&name)),
         }
     }
-    Ok(())
-}
-
-/// The runs that the server has and the watch may not show, by the label that ours have.
-async fn list(
-    context: &Context,
-    schedule: &OrchestrationSchedule,
-    known: &mut Knowledge,
-) -> Result<(), Error> {
-    let api: Api<Guarded<Orchestration>> =
-        Api::namespaced(context.client.0.clone(), &schedule.namespace().unwrap_or_default());
-    let ours = format!("{}={}", labels::SCHEDULE, label_value(&schedule.name_any()));
-    let found = bounded(api.list(&ListParams::default().labels(&ours))).await;
-    let found = found.map_err(|source| Error::Read { what: "the runs", source })?;
-    let uid = schedule.uid().unwrap_or_default();
-    for (_, run) in found.items.iter().filter_map(run_of).filter(|(owner, _)| owner.uid == uid) {
-        known.remember(run);
-    }
-    known.is_listed = true;
     Ok(())
 }
 

@@ -46,8 +46,6 @@ pub struct Knowledge {
     pub terminated: BTreeSet<String>,
     /// Names that others have taken.
     pub strangers: BTreeSet<String>,
-    /// The runs were listed on the server itself since this process began, or since a write failed.
-    pub is_listed: bool,
     /// Why the server refused to make the last run, if it did.
     pub refusal: Option<String>,
 }
