@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::support::fuse::Fuse;
 use crate::support::objects::{orchestration, schedule};
+use crate::support::sandbox::Setup;
 use crate::support::told::says;
 
 /// An operator that lives for so many writes, again and again, until a time.

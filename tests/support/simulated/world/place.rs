@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::CustomResourceExt;
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
 use orchestrator::clock::Clock;
 use orchestrator::config::Settings;
 use orchestrator::embedded::kinds::definition::Definition;
