@@ -5,6 +5,9 @@
 //! declared; what is not known is checked at run time.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::json;
 
 use super::super::names::variable_name;
 use super::super::path::{self, Segment};
@@ -14,6 +17,12 @@ use super::inputs::{Mistake, Scope};
 use super::shorthand::shorten;
 use super::{Binding, CompiledActivity, Findings, Root};
 use crate::api::common::Mapping;
+
+/// What is known of a value that is neither of the input nor of an activity: it is a string.
+static TEXT: LazyLock<Option<Schema>> = LazyLock::new(|| {
+    let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
+    Schema::compile(schema.as_object()?).ok()
+});
 
 /// Most names that a message lists.
 const MAX_SHOWN: usize = 10;
@@ -116,6 +125,11 @@ pub(super) fn check_defaults(
 impl<'a> Scope<'a> {
     /// What is known of the values at a path.
     fn known(&self, root: Root, path: &[Segment]) -> Known<'a> {
+        if root == Root::RunState {
+            return TEXT
+                .as_ref()
+                .map_or(Known::Anything, |schema| schema.at(&[Segment::Key("text".to_owned())]));
+        }
         match self.producer(root) {
             Some(schema) => schema.at(path),
             // The whole of an input or output is an object, whatever is in it.
