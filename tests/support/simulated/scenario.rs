@@ -146,6 +146,10 @@ pub struct Scenario {
     pub is_suspended: bool,
     /// The activity that failed in the run that it resumes from.
     pub broke: Option<&'static str>,
+    /// The activity that was defined in another way then.
+    pub changed: Option<&'static str>,
+    /// What it takes over from that run.
+    pub taken: &'static [&'static str],
     /// Seconds after its end until it is deleted.
     pub time_to_live: Option<i64>,
     /// Seconds after its end until its Jobs are deleted.
@@ -182,6 +186,8 @@ impl Scenario {
             finally_deadline: 2500,
             is_suspended: false,
             broke: None,
+            changed: None,
+            taken: &[],
             time_to_live: None,
             retention: None,
             has_data: false,
@@ -291,6 +297,17 @@ impl Scenario {
         checked["spec"]["outputSchema"] =
             json!({"type": "object", "required": ["value"], "properties": {"value": {"type": "string"}}});
         [type_("work"), checked]
+    }
+
+    /// The OrchestrationDefinition as it was for the run before.
+    pub fn first_definition(&self) -> Value {
+        let mut first = self.definition();
+        for activity in first["spec"]["activities"].as_array_mut().into_iter().flatten() {
+            if self.changed.is_some_and(|changed| activity["id"] == changed) {
+                activity["discriminator"] = json!("before");
+            }
+        }
+        first
     }
 
     /// The OrchestrationDefinition.
