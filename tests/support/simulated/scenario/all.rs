@@ -32,7 +32,6 @@ fn plain() -> Vec<Scenario> {
     let fan_out = Scenario { parallelism: Some(2), ..Scenario::new("fan-out", "a b<a c<a d<a e<a") };
     let tiered = Scenario { tiered: true, ..Scenario::new("tiered", "a b<a c<b d") };
     let skipping = Scenario { has_data: true, ..Scenario::new("skipping", "a b<a c=a,b d=c") }
-        .with("a", |a| a.is_checked = true)
         .with("b", |b| b.when = Some("input.cell != 'dark'"))
         .with("d", |d| d.when = Some("activities.c.outputs.value == 'of c' && input.n == 3"));
     vec![

@@ -68,9 +68,7 @@ async fn make_ready(scenario: &Arc<Scenario>) -> Server {
     let namespace =
         serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     users.create("/api/v1/namespaces", &namespace).await;
-    for type_ in Scenario::activity_types() {
-        users.create(&paths::activities(), &type_).await;
-    }
+    users.create(&paths::activities(), &scenario.activity_type()).await;
     users.create(&paths::definitions(), &scenario.first_definition()).await;
     work_on(&server, clock).await;
     let definition = users.get(&format!("{}/flow", paths::definitions())).await.unwrap();
