@@ -5,6 +5,7 @@
 //! every write. Must never: use the time or the randomness of the machine.
 
 pub mod answers;
+pub mod ask;
 pub mod direct;
 pub mod faults;
 pub mod nodes;

@@ -1,5 +1,6 @@
 //! Definitions that are missing, come later, or take no new runs.
 
+use kube::api::{Patch, PatchParams};
 use orchestrator::api::{Orchestration, OrchestrationDefinition};
 use serde_json::json;
 
@@ -16,9 +17,7 @@ async fn a_run_whose_definition_never_comes_ends_at_its_deadline() {
     namespace.create(definition("broken", spec("activities: [{id: a, type: t, dependsOn: a}]"))).await;
     namespace.definition_ready("broken", "False", "Invalid").await;
     for (name, type_) in [("lost", "nowhere"), ("stuck", "broken")] {
-        let mut orchestration = orchestration(name, type_, json!({}));
-        orchestration["spec"]["activeDeadlineSeconds"] = json!(3);
-        namespace.create(orchestration).await;
+        namespace.create(orchestration(name, type_, json!({}))).await;
     }
     let broken = "OrchestrationDefinition \"broken\" is not ready: Invalid: ActivityDefinitionNotFound: spec.activities[0].type: ActivityDefinition \"t\" not found in this namespace\nSelfDependency: spec.activities[0].dependsOn: \"a\" may not depend on itself";
     let nowhere = "OrchestrationDefinition \"nowhere\" not found in this namespace";
@@ -34,6 +33,8 @@ async fn a_run_whose_definition_never_comes_ends_at_its_deadline() {
     for (name, reason, why) in
         [("lost", "DefinitionNotFound", nowhere), ("stuck", "DeadlineExceeded", broken)]
     {
+        let passed = Patch::Merge(json!({"spec": {"activeDeadlineSeconds": 1}}));
+        namespace.api::<Orchestration>().patch(name, &PatchParams::default(), &passed).await.unwrap();
         let finished = namespace.finished(name).await;
         let why = format!("{reason}: {why}, and the deadline has passed");
         assert_eq!(says(&finished, "Accepted"), format!("False {why}"));

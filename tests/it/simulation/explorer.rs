@@ -73,12 +73,17 @@ impl Ground {
         }
     }
 
-    /// Every single fault at every request of every scenario; so many of them, spread evenly, are enough.
+    /// The death of the operator before and after every request of every scenario, and of all other single faults so many,
+    /// spread evenly.
     pub fn singles(&self, most: usize) -> Vec<Schedule> {
-        let all = self.all_singles();
-        let every = all.len().div_ceil(most).max(1);
-        println!("explorer: {} of {} single faults", all.len().div_ceil(every), all.len());
-        all.into_iter().step_by(every).collect()
+        let is_death =
+            |schedule: &Schedule| matches!(schedule.faults[0].fault, Fault::CrashBefore | Fault::CrashAfter);
+        let (mut chosen, others): (Vec<Schedule>, Vec<Schedule>) =
+            self.all_singles().into_iter().partition(is_death);
+        let (deaths, all) = (chosen.len(), others.len());
+        chosen.extend(others.into_iter().step_by(all.div_ceil(most).max(1)));
+        println!("explorer: {deaths} deaths, and {} of {all} other single faults", chosen.len() - deaths);
+        chosen
     }
 
     fn all_singles(&self) -> Vec<Schedule> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::faults::Kind;
 use super::taps::Tap;
@@ -67,8 +67,14 @@ impl Process {
         Kind::ALL.iter().for_each(|kind| self.tap(*kind).hold(time));
     }
 
-    /// Until when nothing goes in or out.
-    pub fn isolated_until(&self) -> Option<Instant> {
+    /// Waits while nothing goes in or out.
+    pub async fn pass_isolation(&self) {
+        while let Some(until) = self.isolated_until() {
+            sleep_until(until).await;
+        }
+    }
+
+    fn isolated_until(&self) -> Option<Instant> {
         self.isolated_until.lock().unwrap().filter(|until| *until > Instant::now())
     }
 }

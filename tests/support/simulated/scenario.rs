@@ -83,8 +83,6 @@ pub struct Step {
     /// Seconds that it may take to start.
     pub starting: u32,
     pub when: Option<&'static str>,
-    /// Whether its outputs have a schema.
-    pub is_checked: bool,
 }
 
 impl Step {
@@ -115,7 +113,6 @@ impl Step {
             // Longer than the server is ever away.
             starting: 3000,
             when: None,
-            is_checked: false,
         }
     }
 }
@@ -146,11 +143,15 @@ pub struct Scenario {
     pub is_suspended: bool,
     /// The activity that failed in the run that it resumes from.
     pub broke: Option<&'static str>,
+    /// The activity that was defined in another way then.
+    pub changed: Option<&'static str>,
+    /// What it takes over from that run.
+    pub taken: &'static [&'static str],
     /// Seconds after its end until it is deleted.
     pub time_to_live: Option<i64>,
     /// Seconds after its end until its Jobs are deleted.
     pub retention: Option<u64>,
-    /// Whether it has an input with a schema, and an output.
+    /// Whether its input and the outputs of its activities have schemas, and it has an output.
     pub has_data: bool,
     /// What users do, and how many seconds after the beginning.
     pub acts: Vec<(u64, Act)>,
@@ -182,6 +183,8 @@ impl Scenario {
             finally_deadline: 2500,
             is_suspended: false,
             broke: None,
+            changed: None,
+            taken: &[],
             time_to_live: None,
             retention: None,
             has_data: false,
@@ -215,8 +218,7 @@ impl Scenario {
     /// Whether it matters to anybody what a step produces.
     pub fn is_read(&self, id: &str) -> bool {
         let reads = |step: &Step| step.reads && step.needs.iter().any(|need| need == id);
-        let is_checked = self.step(id).is_some_and(|step| step.is_checked);
-        is_checked || (self.has_data && id == "c") || self.steps.iter().chain(&self.finally).any(reads)
+        self.has_data || self.steps.iter().chain(&self.finally).any(reads)
     }
 
     /// How every activity ends if nothing touches it.
@@ -273,24 +275,34 @@ impl Scenario {
         }
     }
 
-    /// The ActivityDefinitions.
-    pub fn activity_types() -> [Value; 2] {
-        let type_ = |name: &str| {
-            json!({
-                "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": name},
-                "spec": {
-                    "job": {
-                        "template": {"spec": {"containers": [{"name": "main", "image": "busybox:1.37"}]}},
-                        "exitCodes": {"fatal": [FATAL]},
-                    },
-                    "retry": {"maxRetries": 7, "backoff": {"factor": FACTOR, "maxSeconds": LONGEST_PAUSE}},
+    /// The ActivityDefinition. There is one: of several objects of a kind kube takes any first.
+    pub fn activity_type(&self) -> Value {
+        let mut type_ = json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "work"},
+            "spec": {
+                "job": {
+                    "template": {"spec": {"containers": [{"name": "main", "image": "busybox:1.37"}]}},
+                    "exitCodes": {"fatal": [FATAL]},
                 },
-            })
-        };
-        let mut checked = type_("checked");
-        checked["spec"]["outputSchema"] =
-            json!({"type": "object", "required": ["value"], "properties": {"value": {"type": "string"}}});
-        [type_("work"), checked]
+                "retry": {"maxRetries": 7, "backoff": {"factor": FACTOR, "maxSeconds": LONGEST_PAUSE}},
+            },
+        });
+        if self.has_data {
+            type_["spec"]["outputSchema"] =
+                json!({"type": "object", "required": ["value"], "properties": {"value": {"type": "string"}}});
+        }
+        type_
+    }
+
+    /// The OrchestrationDefinition as it was for the run before.
+    pub fn first_definition(&self) -> Value {
+        let mut first = self.definition();
+        for activity in first["spec"]["activities"].as_array_mut().into_iter().flatten() {
+            if self.changed.is_some_and(|changed| activity["id"] == changed) {
+                activity["discriminator"] = json!("before");
+            }
+        }
+        first
     }
 
     /// The OrchestrationDefinition.
@@ -304,7 +316,7 @@ impl Scenario {
                 inputs.push(json!({"source": "run.state", "target": "state"}));
             }
             let mut activity = json!({
-                "id": step.id, "type": if step.is_checked { "checked" } else { "work" }, "inputs": inputs,
+                "id": step.id, "type": "work", "inputs": inputs,
                 "retry": {"maxRetries": step.retries, "backoff": {"initialSeconds": step.pause}},
                 "startingDeadlineSeconds": step.starting,
             });

@@ -10,16 +10,17 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{HeaderValue, USER_AGENT};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use kube::client::Body;
 use orchestrator::embedded::random::Random;
 use orchestrator::embedded::server::body::Body as Answer;
 use orchestrator::embedded::server::{AsOf, Server};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service};
 
 use super::answers::{page, refused, reset, truncated};
+use super::ask::Ask;
 use super::direct::Direct;
 use super::faults::{Ail, Fault, Kind, Planned, Replicas, Schedule};
 use super::process::{End, Process};
@@ -61,28 +62,6 @@ struct State {
     /// Lists of a kind are so many versions old, until then.
     stale: Vec<(Kind, u64, Instant)>,
     trace: Option<Vec<String>>,
-}
-
-/// What a request asks, as far as faults depend on it.
-struct Ask {
-    kind: Option<Kind>,
-    is_watch: bool,
-    /// A list of a whole kind: the beginning of a watch.
-    is_list: bool,
-    is_election: bool,
-    is_write: bool,
-}
-
-impl Ask {
-    fn of<B>(request: &Request<B>) -> Self {
-        let path = request.uri().path();
-        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-        let is_whole = !path.contains("/namespaces/") && request.method() == Method::GET;
-        let kind = Kind::of(path.rsplit('/').next().unwrap_or_default()).filter(|_| is_whole);
-        let is_election = path.contains("/leases");
-        let is_write = request.method() != Method::GET;
-        Self { kind, is_watch, is_list: is_whole && !is_watch, is_election, is_write }
-    }
 }
 
 impl Net {
@@ -299,7 +278,7 @@ impl Wire {
             }
         }
         sleep_some(net.pause()).await;
-        pass_isolation(process).await;
+        process.pass_isolation().await;
         if process.is_dead() {
             return std::future::pending().await;
         }
@@ -319,7 +298,7 @@ impl Wire {
                 net.server.clone().call(request).await?
             }
         };
-        pass_isolation(process).await;
+        process.pass_isolation().await;
         net.note(number, &answer.status());
         self.finish(answer, end, &ask).await
     }
@@ -370,7 +349,7 @@ impl Wire {
         let (done, answer) = oneshot::channel();
         let (net, process) = (Arc::clone(&self.net), Arc::clone(&self.process));
         let is_awaited = Duration::from_secs(seconds) < orchestrator::client::CALL_TIMEOUT;
-        let ask = Ask { ..*ask };
+        let ask = *ask;
         tokio::spawn(async move {
             sleep(Duration::from_secs(seconds)).await;
             let agent = if is_awaited { net.agent(&process, &ask) } else { HeaderValue::from_static(LATE) };
@@ -378,13 +357,6 @@ impl Wire {
             let _ = done.send(net.server.clone().call(request).await);
         });
         Ok(answer.await??)
-    }
-}
-
-/// Waits while the process is cut off.
-async fn pass_isolation(process: &Process) {
-    while let Some(until) = process.isolated_until() {
-        sleep_until(until).await;
     }
 }
 

@@ -35,7 +35,7 @@ fn mistakes_in_and_about_finally_are_told_with_their_place() {
         &[
             "UnknownReference: spec.activities[0].inputs[0]: \"run\" is neither an activity nor readable here; use input.run for the input",
             "NotAnAncestor: spec.activities[0].inputs[1]: \"z\" is in finally, which starts when all others are final",
-            "UnknownReference: spec.activities[0].when: run.state can be read in finally only",
+            "UnknownReference: spec.activities[0].when: line 1 column 1: run.state can be read in finally only",
             "UnknownDependency: spec.activities[1].dependsOn: \"z\" is in finally, which starts when all others are final",
             "UnknownDependency: spec.finally[0].dependsOn: what is in finally waits for all others, and for nothing else",
             "NotAnAncestor: spec.finally[0].inputs[0]: \"y\" is in finally too, and nothing there waits for another",

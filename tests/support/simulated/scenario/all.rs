@@ -32,7 +32,6 @@ fn plain() -> Vec<Scenario> {
     let fan_out = Scenario { parallelism: Some(2), ..Scenario::new("fan-out", "a b<a c<a d<a e<a") };
     let tiered = Scenario { tiered: true, ..Scenario::new("tiered", "a b<a c<b d") };
     let skipping = Scenario { has_data: true, ..Scenario::new("skipping", "a b<a c=a,b d=c") }
-        .with("a", |a| a.is_checked = true)
         .with("b", |b| b.when = Some("input.cell != 'dark'"))
         .with("d", |d| d.when = Some("activities.c.outputs.value == 'of c' && input.n == 3"));
     vec![
@@ -130,13 +129,20 @@ fn shutdowns() -> Vec<Scenario> {
 
 /// What is taken over, and what is kept afterwards.
 fn kept() -> Vec<Scenario> {
-    let resumed = Scenario { broke: Some("c"), ..Scenario::new("resumed", "a b=a c=b") };
+    let resumed = Scenario { broke: Some("c"), taken: &["a", "b"], ..Scenario::new("resumed", "a b=a c=b") };
+    let changed = Scenario {
+        broke: Some("c"),
+        changed: Some("b"),
+        taken: &["a"],
+        ..Scenario::new("changed", "a b=a c=b")
+    };
     // Longer than any request is under way.
     let kept = Scenario { retention: Some(50), ..Scenario::new("kept", "a b=a") };
     let short_lived =
         Scenario { time_to_live: Some(80), retention: Some(50), ..Scenario::new("short-lived", "a b<a") };
     vec![
         resumed.ends("Succeeded", "a Succeeded/0 b Succeeded/0 c Succeeded/1"),
+        changed.ends("Succeeded", "a Succeeded/0 b Succeeded/1 c Succeeded/1"),
         kept.ends("Succeeded", "a Succeeded/1 b Succeeded/1"),
         short_lived.ends("Succeeded", "a Succeeded/1 b Succeeded/1"),
     ]

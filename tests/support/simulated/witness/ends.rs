@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::statuses::condition;
 use super::{Book, is_the_run};
-use crate::support::simulated::reading::{entry, is_done, is_final, recorded, text};
+use crate::support::simulated::reading::{entry, is_done, is_final, recorded, text, time};
 
 /// Reasons of an end before anything was accepted.
 const REFUSED: [&str; 5] =
@@ -27,6 +27,9 @@ impl Book {
             || ids.iter().any(|id| ended(id).as_str() > completion)
         {
             self.broken(9, "it ended before something of it did".to_owned());
+        }
+        if time(run, "/status/completionTime").is_none_or(|end| end > self.now()) {
+            self.broken(9, format!("it ends in the future, at {completion}"));
         }
         let state = text(run, "/status/state").unwrap_or_default().to_owned();
         let told = condition(run, "Succeeded");

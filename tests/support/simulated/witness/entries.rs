@@ -56,7 +56,7 @@ impl Book {
     fn check_success(&mut self, key: &Activity, entry: &Value) {
         let id = &key.1;
         let is_taken = !entry["takenFrom"].is_null();
-        let may_be_taken = self.scenario.broke.is_some_and(|broke| broke != id);
+        let may_be_taken = self.scenario.taken.contains(&id.as_str());
         if is_taken && (!may_be_taken || entry["attempt"].as_u64().is_some_and(|attempt| attempt > 0)) {
             self.broken(8, format!("\"{id}\" is taken over: {entry}"));
         }

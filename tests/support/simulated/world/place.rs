@@ -66,10 +66,8 @@ async fn make_ready(scenario: &Arc<Scenario>) -> Server {
     let namespace =
         serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     users.create("/api/v1/namespaces", &namespace).await;
-    for type_ in Scenario::activity_types() {
-        users.create(&paths::activities(), &type_).await;
-    }
-    users.create(&paths::definitions(), &scenario.definition()).await;
+    users.create(&paths::activities(), &scenario.activity_type()).await;
+    users.create(&paths::definitions(), &scenario.first_definition()).await;
     work_on(&server, clock).await;
     let definition = users.get(&format!("{}/flow", paths::definitions())).await.unwrap();
     assert!(definition["status"]["revision"].is_string(), "{definition}");
@@ -79,6 +77,8 @@ async fn make_ready(scenario: &Arc<Scenario>) -> Server {
     let place = Place::at(&server, scenario, 1, &[], beginning() - SignedDuration::from_secs(300));
     let users = Direct::new(&place.server, "user");
     users.create(&paths::runs(), &scenario.run(FIRST)).await;
+    work_on(&place.server, place.clock.clone()).await;
+    users.patch(&format!("{}/flow", paths::definitions()), &scenario.definition()).await;
     work_on(&place.server, place.clock.clone()).await;
     let first = users.get(&format!("{}/{FIRST}", paths::runs())).await.unwrap();
     assert_eq!(first["status"]["state"], "Failed", "{first}");
