@@ -63,7 +63,7 @@ pub struct Process {
     /// Which operator.
     pub replica: usize,
     is_dead: AtomicBool,
-    taps: [Arc<Tap>; 5],
+    taps: [Arc<Tap>; 6],
 }
 
 impl Process {
