@@ -183,8 +183,12 @@ async fn the_days_when_clocks_change_make_every_run_once() {
     for day in days {
         let begins = beginning + jiff::SignedDuration::from_hours(24 * day);
         // Two changes in a row are looked at together.
-        let Ok(wait) = Duration::try_from(begins.duration_since(sandbox.now())) else { continue };
-        sandbox.pass(wait).await;
+        let wait = begins.duration_since(sandbox.now());
+        if wait.is_negative() {
+            continue;
+        }
+        // There is no schedule meanwhile, and nobody else minds a clock that is set.
+        sandbox.set_clock(wait);
         count += compare(&sandbox, &expressions, 2 * DAY).await;
     }
     println!("{count} runs on the days when clocks change");
