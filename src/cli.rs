@@ -2,10 +2,12 @@
 //!
 //! Responsible for: flags, their documentation and defaults. Must never: do the work of a subcommand.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 use crate::telemetry::LogFormat;
@@ -17,6 +19,7 @@ pub mod graph;
 pub mod lint;
 pub mod run;
 pub mod schedule;
+pub mod wait;
 
 /// Runs orchestrations: DAGs of activities on Kubernetes.
 #[derive(Debug, Parser)]
@@ -50,6 +53,20 @@ pub enum Command {
     Graph(graph::GraphArguments),
     /// Show when a schedule is due, and make runs of it by hand.
     Schedule(schedule::ScheduleArguments),
+    /// Wait until an Orchestration has ended, and tell how.
+    ///
+    /// Exit code 0: it succeeded, 1: it did not, 2: it cannot be read, 3: time was up.
+    Wait(wait::WaitArguments),
+    /// Give back as outputs what an activity gets as inputs. For tests of an installation.
+    #[command(hide = true)]
+    Echo {
+        /// Where the inputs are.
+        #[arg(long, env = "ORCHESTRATOR_INPUT_FILE")]
+        input: PathBuf,
+        /// Where the outputs are to be.
+        #[arg(long, env = "ORCHESTRATOR_OUTPUT_FILE")]
+        output: PathBuf,
+    },
     /// Write the CustomResourceDefinitions, one file per kind.
     Crds {
         /// Directory to write into.
@@ -61,9 +78,15 @@ pub enum Command {
 /// Flags of the operator.
 #[derive(Debug, clap::Args)]
 pub struct ControllerArguments {
-    /// Work in this namespace only. Default: in all.
-    #[arg(long, env = "ORCHESTRATOR_NAMESPACE")]
-    pub namespace: Option<String>,
+    /// Work in this namespace only, or in these: more than once, or with commas in between. Default: in all.
+    #[arg(long = "namespace", env = "ORCHESTRATOR_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
+    pub namespaces: Vec<String>,
+    /// Serve /livez and /readyz here, such as 0.0.0.0:8080. Default: nowhere.
+    #[arg(long, env = "ORCHESTRATOR_HEALTH_ADDRESS")]
+    pub health_address: Option<SocketAddr>,
+    /// Serve /metrics here, such as 0.0.0.0:9090. Default: nowhere.
+    #[arg(long, env = "ORCHESTRATOR_METRICS_ADDRESS")]
+    pub metrics_address: Option<SocketAddr>,
     /// Let job templates use hostPath, hostNetwork, hostPID, hostIPC and privileged containers.
     #[arg(long, env = "ORCHESTRATOR_ALLOW_HOST_ACCESS")]
     pub allow_host_access: bool,
@@ -111,6 +134,20 @@ pub struct ElectionArguments {
     pub leader_elect_retry_period: Duration,
 }
 
+/// The name of a namespace, as the API server takes it.
+fn namespace(text: &str) -> Result<String, String> {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_name = (1..=63).contains(&text.len())
+        && text.chars().all(|c| is_word(c) || c == '-')
+        && text.starts_with(is_word)
+        && text.ends_with(is_word);
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a namespace: lower-case letters, digits and dashes, at most 63".to_owned())
+    }
+}
+
 /// Runs what the command line says.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
@@ -119,6 +156,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Schedule(arguments) => schedule::run(&arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
+        Command::Echo { input, output } => echo(&input, &output).map(|()| ExitCode::SUCCESS),
         Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Inputs become outputs, in place: a file that takes the place of the other would not be seen.
+fn echo(input: &Path, output: &Path) -> anyhow::Result<()> {
+    let inputs = std::fs::read(input).with_context(|| format!("reading {}", input.display()))?;
+    std::fs::write(output, inputs).with_context(|| format!("writing {}", output.display()))
 }

@@ -13,6 +13,11 @@ use kube::{Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use tower::timeout::TimeoutLayer;
 
+use crate::metrics::Metrics;
+use counted::CountedLayer;
+
+mod counted;
+
 /// Longest that one call may take. The layer of the client that retries on its own could hold a call for minutes and
 /// replays creates; it is off.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,11 +58,17 @@ impl<K> Namespaced for K where
 
 /// A client from the kubeconfig, or from the pod's ServiceAccount.
 pub async fn connect() -> Result<Client, kube::Error> {
+    connect_counted(Metrics::default()).await
+}
+
+/// The same, with its requests counted.
+pub async fn connect_counted(metrics: Metrics) -> Result<Client, kube::Error> {
     let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
     // The watches' own lists too: an answer that never begins must not hold them for ever. What follows the beginning
     // of an answer is bounded by the read time-out.
     let layer = TimeoutLayer::new(CALL_TIMEOUT);
-    Ok(ClientBuilder::try_from(prepare(config))?.with_layer(&layer).build())
+    let counted = CountedLayer(metrics);
+    Ok(ClientBuilder::try_from(prepare(config))?.with_layer(&layer).with_layer(&counted).build())
 }
 
 /// The settings that every client of ours has.

@@ -20,9 +20,12 @@ use crate::client::{answer, words};
 use crate::clock::Clock;
 use crate::config::Election;
 use crate::engine::lease::{Candidate, Loss, Moment, Step};
+use crate::health::Health;
 
 /// Longest that giving the Lease back may take: with the controllers' own time less than the 30 s of a pod.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+/// The Lease among what a replica needs.
+const HEALTH: &str = "Lease";
 /// How often giving back is tried: a renewal that was under way may come in between.
 const RELEASE_TRIES: usize = 3;
 
@@ -35,6 +38,7 @@ pub async fn run<W: Future<Output = ()>>(
     clock: Arc<dyn Clock>,
     election: &Election,
     shutdown: watch::Receiver<bool>,
+    health: &Health,
     outlives: bool,
     work: impl FnOnce(Client) -> W,
 ) {
@@ -49,8 +53,10 @@ pub async fn run<W: Future<Output = ()>>(
         call_timeout: election.terms.call_timeout(),
         candidate: Candidate::new(&election.name, &election.identity, election.terms),
         gate: gate.clone(),
+        health: health.clone(),
         told: String::new(),
     };
+    health.miss(HEALTH, "not read yet");
     if !elector.acquire(shutdown).await {
         // A write whose answer was lost may have been done.
         elector.release().await;
@@ -84,6 +90,7 @@ struct Elector {
     call_timeout: Duration,
     candidate: Candidate,
     gate: Gate,
+    health: Health,
     /// What was last told to people.
     told: String,
 }
@@ -174,7 +181,11 @@ impl Elector {
         let sent = self.now();
         match step {
             Step::Read => match timeout_at(deadline, self.api.get_opt(self.candidate.name())).await {
-                Ok(Ok(lease)) => self.candidate.read(lease, self.now()),
+                Ok(Ok(lease)) => {
+                    // Who can follow the Lease can take over: a replica that waits is ready.
+                    self.health.have(HEALTH);
+                    self.candidate.read(lease, self.now());
+                }
                 Ok(Err(error)) => self.failed(&words(&error)),
                 Err(_) => self.failed("no answer in time"),
             },

@@ -10,9 +10,11 @@ use std::time::Duration;
 use futures::FutureExt;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
 
 use super::error::Error;
 use crate::client::Class;
+use crate::metrics::Metrics;
 
 /// Longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -26,9 +28,16 @@ const LONGEST_CONFLICT: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: Mutex<HashMap<String, u32>>,
+    metrics: Metrics,
 }
 
 impl Backoff {
+    /// No failures yet. What is run is counted.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self { failures: Mutex::default(), metrics }
+    }
+
     /// Runs one reconcile. A failure becomes a growing pause of this object alone, a panic one of these failures.
     pub async fn run<K>(&self, object: &K, reconcile: impl Future<Output = Result<Action, Error>>) -> Action
     where
@@ -37,10 +46,14 @@ impl Backoff {
         let kind = K::kind(&());
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let key = object.uid().unwrap_or_else(|| format!("{namespace}/{name}"));
+        let begun = Instant::now();
+        let under_way = self.metrics.reconcile(&kind);
         let result = AssertUnwindSafe(reconcile)
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Err(Error::Panicked(panic_message(panic.as_ref()))));
+        drop(under_way);
+        self.metrics.reconciled(&kind, told(&result), begun.elapsed());
         tracing::debug!(target: "orchestrator::reconcile", %kind, %namespace, %name, "reconciled");
         match result {
             Ok(action) => {
@@ -87,6 +100,20 @@ impl Backoff {
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The result of a reconcile in one word, for metrics.
+fn told(result: &Result<Action, Error>) -> &'static str {
+    match result {
+        Ok(_) => "success",
+        Err(Error::Panicked(_)) => "panic",
+        Err(error) if error.is_gone() => "gone",
+        Err(error) => match error.class() {
+            Class::Conflict => "conflict",
+            Class::Transient => "transient",
+            Class::Permanent => "permanent",
+        },
     }
 }
 

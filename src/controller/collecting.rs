@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::error::Error;
 use super::guard::Guarded;
-use super::wiring::scoped;
+use super::watching::scoped;
 use crate::api::{Orchestration, OrchestrationDefinition, labels};
 use crate::client::bounded;
 

@@ -18,6 +18,7 @@ use super::schedule::knowledge::AllKnowledge;
 use crate::api::{Orchestration, OrchestrationSchedule};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::monitor::Monitor;
 use crate::provider::job::JobProvider;
 
 /// Tools and caches of all controllers.
@@ -29,6 +30,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// What the operator was started with.
     pub settings: Settings,
+    /// Metrics and health.
+    pub monitor: Monitor,
     /// Events.
     pub reporter: Reporter,
     /// Who does the work.

@@ -18,6 +18,7 @@ use super::context::Context;
 use super::error::Error;
 use super::flaw;
 use super::guard::Guarded;
+use super::measuring;
 use super::memory::{Issue, Key, Run};
 use super::status::write;
 use crate::api::Orchestration;
@@ -169,6 +170,9 @@ async fn look(
     };
     let Ok(fresh) = fresh.content else { return Err(Error::NotReady) };
     let fresh = Arc::new(fresh);
+    if fresh.metadata.resource_version != current.metadata.resource_version {
+        context.monitor.metrics.stale_reads.inc();
+    }
     run.latest = Some(Arc::clone(&fresh));
     run.is_outdated = false;
     Ok(fresh)
@@ -229,6 +233,10 @@ async fn write_status(
     }
     let Ok(newer) = written?.content else { return Err(Error::NotReady) };
     let newer = Arc::new(newer);
+    if let Some(after) = &newer.status {
+        let before = current.status.clone().unwrap_or_default();
+        measuring::orchestration(&context.monitor.metrics, &before, after);
+    }
     run.latest = Some(Arc::clone(&newer));
     run.last_write = Some(Instant::now());
     Ok(newer)

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::context::Context;
 use super::error::Error;
 use super::guard::{Guarded, Unreadable};
+use super::measuring;
 use super::status::write;
 use crate::api::OrchestrationSchedule;
 use crate::engine::condition::{self, Statement};
@@ -179,6 +180,7 @@ async fn record(
         context.written.schedules.keep(written?);
         // A name that is taken matters only as long as its tick is due.
         known.strangers.clear();
+        measuring::ticks(&context.monitor.metrics, &decision.history, now);
         context.reporter.ticked(schedule, &decision.history).await;
     }
     let spec = &schedule.spec;

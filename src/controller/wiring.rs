@@ -7,17 +7,14 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::channel::mpsc::unbounded;
 use futures::future::BoxFuture;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
-use kube::api::Api;
-use kube::core::NamespaceResourceScope;
+use futures::{FutureExt, Stream, StreamExt, future};
+use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
-use kube::runtime::utils::Backoff;
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Controller, WatchStreamExt, predicates};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -32,13 +29,14 @@ use super::revisions::Revisions;
 use super::runs::Runs;
 use super::schedule::{self, clocks, knowledge::AllKnowledge};
 use super::schemas::SchemaCache;
-use super::{activity_definition, collecting, orchestration, orchestration_definition};
-use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule, labels};
+use super::watching::{children, tap};
+use super::{activity_definition, collecting, filling, measuring, orchestration, orchestration_definition};
+use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use crate::client::Namespaced;
 use crate::clock::Clock;
 use crate::config::{Scope, Settings};
+use crate::monitor::Monitor;
 use crate::provider::job::JobProvider;
-use crate::provider::job::cache::{Facts, Index};
 
 /// How long reconciles that are under way may take to end at a shutdown: less than the 30 s that Kubernetes gives a
 /// pod. Whatever is given up then is found again by whoever comes next.
@@ -48,7 +46,14 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 pub type Shutdown = watch::Receiver<bool>;
 
 /// Runs all controllers until shutdown. Returns early only if a watch or a controller ends, which none should.
-pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shutdown: Shutdown) {
+pub async fn run(
+    client: Client,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    monitor: Monitor,
+    shutdown: Shutdown,
+) {
+    filling::begin(&monitor.health, &settings.scope);
     let (activities, activity_writer) = reflector::store();
     let (definitions, definition_writer) = reflector::store();
     let (orchestrations, orchestration_writer) = reflector::store();
@@ -79,8 +84,14 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         revisions: Revisions::new(handle, settings.allow_host_access),
         memory: Memory::default(),
         written: Written::default(),
-        backoff: backoff::Backoff::default(),
+        backoff: backoff::Backoff::new(monitor.metrics.clone()),
         settings,
+        monitor,
+    });
+
+    context.monitor.metrics.count_states({
+        let orchestrations = orchestrations.clone();
+        move || measuring::census(&orchestrations.state())
     });
 
     let activity_events = tap(&context, activity_writer, {
@@ -190,9 +201,34 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
 
     // Each task of its own: a slow reconcile of one kind never holds up another kind's watch. None outlives this
     // future, however it ends.
-    let mut watches: JoinSet<()> = [jobs, pods, collecting, clocks.boxed()].into_iter().collect();
-    let mut controllers: JoinSet<()> =
-        [activities, definitions, orchestrations, schedules].into_iter().collect();
+    let filling = filling::follow(Arc::clone(&context)).boxed();
+    let watched = |(name, work): (&'static str, BoxFuture<'static, ()>)| {
+        let health = context.monitor.health.clone();
+        let name = match &context.settings.scope {
+            Scope::Cluster => name.to_owned(),
+            Scope::Namespace(namespace) => format!("{name} in {namespace}"),
+        };
+        async move { health.watch(&name, work).await }
+    };
+    let mut watches: JoinSet<()> = [
+        ("watch of Jobs", jobs),
+        ("watch of Pods", pods),
+        ("collection of revisions", collecting),
+        ("clocks", clocks.boxed()),
+        ("first lists", filling),
+    ]
+    .into_iter()
+    .map(watched)
+    .collect();
+    let mut controllers: JoinSet<()> = [
+        ("controller of ActivityDefinitions", activities),
+        ("controller of OrchestrationDefinitions", definitions),
+        ("controller of Orchestrations", orchestrations),
+        ("controller of OrchestrationSchedules", schedules),
+    ]
+    .into_iter()
+    .map(watched)
+    .collect();
     let mut stop = shutdown.clone();
     let overdue = async {
         let _ = stop.wait_for(|stop| *stop).await;
@@ -254,70 +290,6 @@ fn schedules_of(
     }
 }
 
-/// The watch of one kind of definition or Orchestration: fills its store, and shows every event to `seen`.
-fn tap<K>(
-    context: &Context,
-    writer: Writer<Guarded<K>>,
-    seen: impl Fn(&Event<Guarded<K>>) + Send + 'static,
-) -> impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static
-where
-    K: Namespaced,
-{
-    watcher::watcher(scoped::<Guarded<K>>(context), watcher::Config::default())
-        .default_backoff()
-        .inspect_err(|error| log::<K>(error))
-        .reflect(writer)
-        .inspect_ok(seen)
-        .applied_objects()
-        // Our own status writes come back as changes that concern nobody.
-        .predicate_filter(predicates::generation, Default::default())
-}
-
-/// The watch of Jobs or pods: fills the provider's cache, and wakes the Orchestrations that a change concerns.
-fn children<F>(
-    context: &Arc<Context>,
-    index: fn(&Context) -> &Index<F>,
-    wake: UnboundedSender<ObjectRef<Guarded<Orchestration>>>,
-) -> BoxFuture<'static, ()>
-where
-    F: Facts,
-    F::Object: Namespaced,
-{
-    let context = Arc::clone(context);
-    let config = watcher::Config::default().labels(&labels::children_selector());
-    watcher::watcher(scoped::<F::Object>(&context), config)
-        .backoff(Patient::default())
-        .for_each(move |event| {
-            match event {
-                Ok(event) => {
-                    for (namespace, name) in index(&context).take(&event) {
-                        let _ = wake.unbounded_send(ObjectRef::new(&name).within(&namespace));
-                    }
-                }
-                Err(error) => log::<F::Object>(&error),
-            }
-            future::ready(())
-        })
-        .boxed()
-}
-
-/// Pauses of a watch that fails: kube's own, which are forgotten only after two quiet minutes. Every new list begins
-/// with an event that tells nothing, and kube takes it for a success: the pauses of a list that fails would never grow.
-#[derive(Default)]
-struct Patient(watcher::DefaultBackoff);
-
-impl Iterator for Patient {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0.next()
-    }
-}
-
-impl Backoff for Patient {
-    fn reset(&mut self) {}
-}
-
 /// One controller, with pauses per object and a guard against panics around its reconcile.
 fn controller<K, F>(
     context: &Arc<Context>,
@@ -354,19 +326,4 @@ where
             future::ready(())
         })
         .boxed()
-}
-
-/// All objects of a kind that the operator works on.
-pub(super) fn scoped<K>(context: &Context) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-{
-    match &context.settings.scope {
-        Scope::Cluster => Api::all(context.client.0.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(context.client.0.clone(), namespace),
-    }
-}
-
-fn log<K: Resource<DynamicType = ()>>(error: &watcher::Error) {
-    tracing::warn!(kind = %K::kind(&()), %error, "watch interrupted, it will be resumed");
 }

@@ -125,6 +125,30 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    /// All of them.
+    pub const ALL: [Self; 20] = [
+        Self::AdmissionDenied,
+        Self::Cancelled,
+        Self::DeadlineExceeded,
+        Self::Disrupted,
+        Self::ExitCode,
+        Self::ExpressionError,
+        Self::FatalExitCode,
+        Self::ImagePullFailed,
+        Self::InputTooLarge,
+        Self::InvalidInput,
+        Self::InvalidJobTemplate,
+        Self::JobVanished,
+        Self::MissingInput,
+        Self::NameConflict,
+        Self::OutputInvalid,
+        Self::OutputLost,
+        Self::OutputTooLarge,
+        Self::PodDeleted,
+        Self::StartingDeadlineExceeded,
+        Self::TimedOut,
+    ];
+
     /// Why an attempt has failed that did not start in time, by what it waited for.
     #[must_use]
     pub fn of_wait(reason: Option<&str>) -> Self {

@@ -76,6 +76,10 @@ pub enum OrchestrationState {
 }
 
 impl OrchestrationState {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::Suspended, Self::Succeeded, Self::Failed, Self::Cancelled];
+
     /// The word in a status.
     #[must_use]
     pub fn as_str(self) -> &'static str {

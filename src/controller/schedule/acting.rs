@@ -59,6 +59,7 @@ pub(super) async fn freshen(
         return Err(Error::gone("an OrchestrationSchedule that is gone"));
     };
     if is_newer(&fresh, &Guarded::readable(schedule.clone())) {
+        context.monitor.metrics.stale_reads.inc();
         return Ok(Some(Arc::new(fresh)));
     }
     let uid = schedule.uid().unwrap_or_default();
