@@ -12,10 +12,10 @@ use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
-use super::lint::on_one_line;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::problem::Problem;
 use crate::engine::schedule::{Schedule, zone};
+use crate::engine::text::one_line;
 use manual::Made;
 
 pub mod manual;
@@ -129,7 +129,7 @@ pub fn run(arguments: &ScheduleArguments) -> anyhow::Result<ExitCode> {
             Ok(Made::Some) => ExitCode::FAILURE,
             Err(Refusal(lines)) => {
                 for line in lines {
-                    drop(writeln!(std::io::stderr(), "orchestrator: {}", on_one_line(&line)));
+                    drop(writeln!(std::io::stderr(), "orchestrator: {}", one_line(&line)));
                 }
                 ExitCode::from(REFUSED)
             }

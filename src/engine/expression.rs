@@ -211,9 +211,10 @@ impl Reference {
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
-            Self::Input { position, .. } | Self::Activity { position, .. } | Self::RunState { position } => {
-                *position
-            }
+            Self::Input { position, .. }
+            | Self::Activity { position, .. }
+            | Self::RunState { position }
+            | Self::ScheduleTime { position, .. } => *position,
         }
     }
 }
@@ -265,7 +266,7 @@ impl Expression {
     pub fn reads_activity(&self, id: &str) -> bool {
         self.0.references.iter().any(|reference| match reference {
             Reference::Activity { id: read, .. } => read == id,
-            Reference::Input { .. } | Reference::RunState { .. } => false,
+            Reference::Input { .. } | Reference::RunState { .. } | Reference::ScheduleTime { .. } => false,
         })
     }
 

@@ -176,7 +176,7 @@ impl Sandbox {
 
     /// What time it is.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.wall.now()
     }
 
     /// Sets the clock forward, or back.
