@@ -22,13 +22,16 @@ const OPEN: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The older form of Prometheus.
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Listens on an address.
+/// Listens on an address, for what is to be served there.
 ///
 /// # Errors
 /// It is taken, or not this machine's; the message names it.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
+    let listener = bound.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))?;
+    // Port 0 is any that is free.
+    tracing::info!(address = %listener.local_addr()?, serves = what, "listening");
+    Ok(listener)
 }
 
 /// Serves `/livez` and `/readyz` until shutdown.

@@ -64,11 +64,11 @@ async fn servers(
 ) -> anyhow::Result<JoinSet<()>> {
     let mut servers = JoinSet::new();
     if let Some(address) = health {
-        let listener = server::bind(address).await.context("--health-address")?;
+        let listener = server::bind(address, "health").await.context("--health-address")?;
         servers.spawn(server::health(listener, monitor.health.clone(), pending()));
     }
     if let Some(address) = metrics {
-        let listener = server::bind(address).await.context("--metrics-address")?;
+        let listener = server::bind(address, "metrics").await.context("--metrics-address")?;
         servers.spawn(server::metrics(listener, monitor.metrics.clone(), pending()));
     }
     Ok(servers)

@@ -29,6 +29,7 @@ mod embedded_server;
 mod job_role;
 mod leader;
 mod lint_command;
+mod monitor;
 mod outcomes;
 mod rbac;
 mod refusals;

@@ -131,8 +131,8 @@ mod tests {
         assert!(is_new_enough("", "").is_err());
     }
 
-    #[test]
-    fn a_field_that_the_cluster_does_not_know_is_told() {
+    /// What a server serves that knows our kinds, without what `remove` takes away.
+    fn served(remove: impl Fn(&mut Value)) -> Value {
         let mut schemas = serde_json::Map::new();
         for kind in crate::api::crds() {
             let schema = kind.spec.versions[0].schema.clone().unwrap().open_api_v3_schema;
@@ -140,16 +140,65 @@ mod tests {
             schemas.insert(key, serde_json::to_value(schema).unwrap());
         }
         let mut served = json!({"components": {"schemas": schemas}});
-        assert_eq!(missing(&served), Vec::<String>::new());
-        let at = |path: &str| format!("/components/schemas/dev.orchestrator.v1alpha1.{path}");
-        let remove = |served: &mut Value, path: &str, name: &str| {
-            served.pointer_mut(&at(path)).unwrap().as_object_mut().unwrap().remove(name).unwrap();
-        };
-        remove(&mut served, "Orchestration/properties/spec/properties", "shutdown");
-        let activity = "OrchestrationDefinition/properties/spec/properties/activities/items/properties";
-        remove(&mut served, activity, "when");
+        remove(&mut served);
+        served
+    }
+
+    fn field<'v>(served: &'v mut Value, path: &str) -> &'v mut serde_json::Map<String, Value> {
+        let path = format!("/components/schemas/dev.orchestrator.v1alpha1.{path}");
+        served.pointer_mut(&path).unwrap().as_object_mut().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_waits_until_its_kinds_are_upgraded() {
+        let upgraded = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = std::sync::Arc::clone(&upgraded);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let old = !seen.load(std::sync::atomic::Ordering::SeqCst);
+            let answer = match request.uri().path() {
+                "/version" => json!({
+                    "major": "1", "minor": "36", "buildDate": "", "compiler": "", "gitCommit": "",
+                    "gitTreeState": "", "gitVersion": "v1.36.0", "goVersion": "", "platform": "",
+                }),
+                SCHEMAS => served(|served| {
+                    if old {
+                        field(served, "Orchestration/properties/spec/properties").remove("resumeFrom");
+                    }
+                }),
+                other => panic!("{other}"),
+            };
+            let body = kube::client::Body::from(answer.to_string().into_bytes());
+            std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(body)))
+        });
+        let client = Client::new(service, "default");
+        let health = Health::watched();
+        let waiting = wait(&client, &health);
+        tokio::pin!(waiting);
+        assert!(tokio::time::timeout(Duration::from_secs(60), &mut waiting).await.is_err());
         assert_eq!(
-            missing(&served),
+            health.ready().unwrap_err(),
+            [format!(
+                "cluster: the CustomResourceDefinitions are older than this operator ({}), the cluster does not know \
+                Orchestration.spec.resumeFrom; upgrade them: kubectl apply --server-side -f crds/, or helm upgrade \
+                with crds.enabled",
+                env!("CARGO_PKG_VERSION")
+            )]
+        );
+        upgraded.store(true, std::sync::atomic::Ordering::SeqCst);
+        waiting.await;
+        assert_eq!(health.ready(), Ok(()));
+    }
+
+    #[test]
+    fn a_field_that_the_cluster_does_not_know_is_told() {
+        assert_eq!(missing(&served(|_| {})), Vec::<String>::new());
+        let old = served(|served| {
+            field(served, "Orchestration/properties/spec/properties").remove("shutdown");
+            let activity = "OrchestrationDefinition/properties/spec/properties/activities/items/properties";
+            field(served, activity).remove("when");
+        });
+        assert_eq!(
+            missing(&old),
             ["OrchestrationDefinition.spec.activities[].when", "Orchestration.spec.shutdown"]
         );
         assert_eq!(missing(&Value::Null).len(), crate::api::crds().len());
