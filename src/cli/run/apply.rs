@@ -18,7 +18,7 @@ use crate::engine::acceptance;
 use crate::engine::condition::find;
 use crate::engine::schema::Schema;
 use crate::manifest::{Document, Loaded, Mistake};
-use asking::{Create, Refusal, create, judged, post, reasons};
+use asking::{Create, create, judged, post, reasons};
 
 mod asking;
 mod schedule;
