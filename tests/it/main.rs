@@ -20,6 +20,7 @@ mod e2e;
 mod architecture;
 mod artefacts;
 mod bad_input;
+mod chart;
 mod conformance;
 mod control;
 mod counts;

@@ -32,10 +32,8 @@ impl Shown {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["fields"]["address"].as_str().unwrap().parse::<SocketAddr>().ok()
         };
-        let both = until("both addresses", || {
-            std::future::ready(address("health").zip(address("metrics")))
-        })
-        .await;
+        let both =
+            until("both addresses", || std::future::ready(address("health").zip(address("metrics")))).await;
         Self { health: both.0, metrics: both.1, process }
     }
 }
@@ -92,11 +90,19 @@ async fn an_operator_tells_that_it_is_ready_and_what_it_has_done() {
         assert!((figure(&scrape, name) - value).abs() < f64::EPSILON, "{name} is not {value}:\n{scrape}");
     }
     // One POST for each Job, the revision and the Events; the election is off.
-    assert!(figure(&scrape, "orchestrator_api_requests_total{verb=\"POST\",code=\"201\"}") >= 5.0, "{scrape}");
-    assert!(figure(&scrape, "orchestrator_reconcile_total{kind=\"Orchestration\",result=\"success\"}") >= 2.0);
+    assert!(
+        figure(&scrape, "orchestrator_api_requests_total{verb=\"POST\",code=\"201\"}") >= 5.0,
+        "{scrape}"
+    );
+    assert!(
+        figure(&scrape, "orchestrator_reconcile_total{kind=\"Orchestration\",result=\"success\"}") >= 2.0
+    );
     assert!(!scrape.contains(&namespace.name), "no label has a value of users");
     let (head, open) = get(operator.metrics, "/metrics", "application/openmetrics-text; version=1.0.0").await;
-    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{head}"
+    );
     assert!(open.ends_with("# EOF\n"));
     assert_eq!(operator.process.terminate().await.code(), Some(0));
 }
@@ -140,7 +146,8 @@ async fn a_flood_of_the_metrics_port_leaves_health_and_work_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_of_two_namespaces_works_in_both_and_nowhere_else() {
-    let (one, two, other) = (TestNamespace::new().await, TestNamespace::new().await, TestNamespace::new().await);
+    let (one, two, other) =
+        (TestNamespace::new().await, TestNamespace::new().await, TestNamespace::new().await);
     let flag = format!("--namespace={}", two.name);
     let operator = OperatorProcess::start_with(&one, "", &[&flag]).await;
     for namespace in [&other, &one, &two] {
@@ -180,7 +187,10 @@ async fn what_keeps_an_operator_from_starting_is_one_line_with_a_hint() {
     assert!(told.contains("cannot connect to a cluster") && told.contains("/nowhere"), "{told}");
     assert_eq!(told.trim().lines().count(), 1, "{told}");
     let told = run(&["--namespace=Not_One"], "/nowhere");
-    assert!(told.contains("must be a namespace: lower-case letters, digits and dashes, at most 63"), "{told}");
+    assert!(
+        told.contains("must be a namespace: lower-case letters, digits and dashes, at most 63"),
+        "{told}"
+    );
     let told = run(&["--concurency=3"], "/nowhere");
     assert!(told.contains("--concurrency"), "{told}");
 }

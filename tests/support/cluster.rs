@@ -69,6 +69,25 @@ impl Cluster {
         command
     }
 
+    /// Runs Helm on the chart of the tree, whose path takes the place of `CHART`. The result is whether it succeeded, and
+    /// all that it printed.
+    pub fn helm(&self, arguments: &[&str]) -> (bool, String) {
+        let arguments =
+            arguments.iter().map(|one| if *one == "CHART" { "charts/orchestrator" } else { *one });
+        let output = Command::new(self.kubeconfig.with_file_name("bin").join("helm"))
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HELM_CACHE_HOME", self.kubeconfig.with_file_name("helm"))
+            .env("HELM_CONFIG_HOME", self.kubeconfig.with_file_name("helm"))
+            .env("HELM_DATA_HOME", self.kubeconfig.with_file_name("helm"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("helm can be run");
+        let text =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.success(), text)
+    }
+
     /// Runs kubectl, which must succeed; the result is what it printed.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         let output = self.kubectl_command().args(arguments).output().expect("kubectl can be run");

@@ -10,10 +10,14 @@ const END: &str = "<!-- end -->\n";
 
 /// The table, as the code has it.
 fn table() -> String {
-    let rows = Metrics::default().descriptions().iter().map(|metric| {
-        let labels = if metric.labels.is_empty() { "—" } else { metric.labels };
-        format!("| `{}` | {} | {labels} | {} |\n", metric.name, metric.kind, metric.help)
-    }).collect::<String>();
+    let rows = Metrics::default()
+        .descriptions()
+        .iter()
+        .map(|metric| {
+            let labels = if metric.labels.is_empty() { "—" } else { metric.labels };
+            format!("| `{}` | {} | {labels} | {} |\n", metric.name, metric.kind, metric.help)
+        })
+        .collect::<String>();
     format!("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n{rows}")
 }
 
@@ -28,7 +32,11 @@ fn the_documentation_of_the_metrics_is_that_of_the_code() {
         std::fs::write(&file, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
         return;
     }
-    assert_eq!(written, table(), "docs/metrics.md is stale: UPDATE_ARTEFACTS=1 cargo test artefacts writes it again");
+    assert_eq!(
+        written,
+        table(),
+        "docs/metrics.md is stale: UPDATE_ARTEFACTS=1 cargo test artefacts writes it again"
+    );
 }
 
 #[test]
@@ -100,9 +108,10 @@ fn five_thousand_orchestrations_make_a_small_scrape() {
         }
     }
     for verb in ["GET", "POST", "PATCH", "PUT", "DELETE"] {
-        for code in ["200", "201", "400", "401", "403", "404", "409", "410", "422", "429", "500", "503", "none"] {
-            let request =
-                orchestrator::metrics::Request { verb: verb.to_owned(), code: code.to_owned() };
+        for code in
+            ["200", "201", "400", "401", "403", "404", "409", "410", "422", "429", "500", "503", "none"]
+        {
+            let request = orchestrator::metrics::Request { verb: verb.to_owned(), code: code.to_owned() };
             metrics.requests.get_or_create(&request).inc();
         }
     }
