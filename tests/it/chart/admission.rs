@@ -104,7 +104,7 @@ fn graph(size: usize, mut edges: impl FnMut(usize) -> Vec<usize>) -> Value {
 fn is_sound(spec: &Value) -> bool {
     let spec = serde_json::from_value(spec.clone()).unwrap();
     let problems = compile(&spec, |_| TypeState::Missing).map_or_else(|problems| problems, |_| Vec::new());
-    problems.iter().all(|problem| problem.to_string().starts_with("UnknownType"))
+    problems.iter().all(|problem| problem.to_string().starts_with("ActivityDefinitionNotFound"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
