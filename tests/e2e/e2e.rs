@@ -3,6 +3,7 @@
 //! Responsible for: what only a container can prove. Must never: pass in silence where there can be no container.
 
 mod ends;
+mod install;
 mod sample;
 mod values;
 
@@ -18,12 +19,10 @@ use crate::support::cluster::{PATIENCE, TestNamespace, cluster};
 /// shows the output of failed tests only; with ORCHESTRATOR_REQUIRE_NODE=1 it fails.
 #[allow(clippy::disallowed_methods)] // a setting of the tests
 fn has_node(test: &str) -> bool {
-    let state = std::fs::read_to_string(cluster().kubeconfig().with_file_name("state")).unwrap();
-    let last = |key: &str| state.lines().rev().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-    if last("node=") == "ready" {
+    if cluster().state("node") == "ready" {
         return true;
     }
-    let why = format!("{test}: the control plane has no node: {}", last("node_skipped_because="));
+    let why = format!("{test}: the control plane has no node: {}", cluster().state("node_skipped_because"));
     assert!(std::env::var("ORCHESTRATOR_REQUIRE_NODE").as_deref() != Ok("1"), "{why}");
     std::io::stderr().write_all(format!("\nSKIPPED {why}\n").as_bytes()).unwrap();
     false

@@ -31,13 +31,7 @@ pub struct Cluster {
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let up = Command::new(root.join("tests/cluster/up")).output().expect("tests/cluster/up can be run");
-        let printed = String::from_utf8_lossy(&up.stdout).into_owned();
-        assert!(up.status.success(), "tests/cluster/up failed:\n{}", String::from_utf8_lossy(&up.stderr));
-        let line = printed.lines().last().unwrap_or_default();
-        let kubeconfig = line.strip_prefix("export KUBECONFIG=").expect("the last line names the kubeconfig");
-        let cluster = Cluster { kubeconfig: PathBuf::from(kubeconfig) };
+        let cluster = Cluster::up(None);
         cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "crds/"]);
         cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", "config/rbac"]);
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", "crds/"]);
@@ -46,6 +40,27 @@ pub fn cluster() -> &'static Cluster {
 }
 
 impl Cluster {
+    /// The control plane of a state directory, by default that of the environment. Starts it if it is not up.
+    pub fn up(state: Option<&Path>) -> Self {
+        let mut up = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up"));
+        if let Some(state) = state {
+            up.env("ORCHESTRATOR_CLUSTER_STATE", state);
+        }
+        let up = up.output().expect("tests/cluster/up can be run");
+        let printed = String::from_utf8_lossy(&up.stdout).into_owned();
+        assert!(up.status.success(), "tests/cluster/up failed:\n{}", String::from_utf8_lossy(&up.stderr));
+        let line = printed.lines().last().unwrap_or_default();
+        let kubeconfig = line.strip_prefix("export KUBECONFIG=").expect("the last line names the kubeconfig");
+        Self { kubeconfig: PathBuf::from(kubeconfig) }
+    }
+
+    /// What the state file says of a key; empty if it says nothing.
+    pub fn state(&self, key: &str) -> String {
+        let state = std::fs::read_to_string(self.kubeconfig.with_file_name("state")).unwrap();
+        let find = |line: &str| Some(line.strip_prefix(key)?.strip_prefix('=')?.to_owned());
+        state.lines().rev().find_map(find).unwrap_or_default()
+    }
+
     /// Configuration of a client that may do everything.
     pub async fn admin(&self) -> Config {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
