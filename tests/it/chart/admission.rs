@@ -175,7 +175,8 @@ async fn never_false(policies: &Policies) {
                     continue;
                 }
                 // Now and then one that does not exist.
-                let to = if acyclic { below(at) } else { below(size + usize::from(below(30) == 0)) };
+                let more = usize::from(below(30) == 0);
+                let to = if acyclic { below(at) } else { below(size + more) };
                 if !of.contains(&to) {
                     of.push(to);
                 }
