@@ -8,11 +8,13 @@ pub mod common;
 pub mod labels;
 pub mod orchestration;
 pub mod orchestration_definition;
+pub mod orchestration_schedule;
 pub mod schema;
 
 pub use activity_definition::{ActivityDefinition, ActivityDefinitionSpec};
 pub use orchestration::{Orchestration, OrchestrationSpec, OrchestrationStatus};
 pub use orchestration_definition::{OrchestrationDefinition, OrchestrationDefinitionSpec};
+pub use orchestration_schedule::{OrchestrationSchedule, OrchestrationScheduleSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -23,5 +25,10 @@ pub const GROUP: &str = "orchestrator.dev";
 /// The CustomResourceDefinitions of all kinds, as they are written to `crds/`.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![ActivityDefinition::crd(), OrchestrationDefinition::crd(), Orchestration::crd()]
+    vec![
+        ActivityDefinition::crd(),
+        OrchestrationDefinition::crd(),
+        Orchestration::crd(),
+        OrchestrationSchedule::crd(),
+    ]
 }

@@ -16,6 +16,7 @@ mod duration;
 pub mod graph;
 pub mod lint;
 pub mod run;
+pub mod schedule;
 
 /// Runs orchestrations: DAGs of activities on Kubernetes.
 #[derive(Debug, Parser)]
@@ -47,6 +48,8 @@ pub enum Command {
     ///
     /// Exit code 0: all are drawn, 1: one cannot be drawn, 2: a file cannot be read, or there is nothing to draw.
     Graph(graph::GraphArguments),
+    /// Show when a schedule is due, and make runs of it by hand.
+    Schedule(schedule::ScheduleArguments),
     /// Write the CustomResourceDefinitions, one file per kind.
     Crds {
         /// Directory to write into.
@@ -115,6 +118,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
+        Command::Schedule(arguments) => schedule::run(&arguments),
         Command::Crds { output } => crds::run(&output).map(|()| ExitCode::SUCCESS),
     }
 }

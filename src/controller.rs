@@ -17,6 +17,8 @@ pub mod orchestration;
 pub mod orchestration_definition;
 pub mod report;
 pub mod revisions;
+pub mod runs;
+pub mod schedule;
 pub mod schemas;
 pub mod status;
 pub mod wiring;

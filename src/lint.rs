@@ -30,6 +30,7 @@ use sort::Sorted;
 use subject::Subject;
 
 mod known;
+mod schedule;
 mod secret;
 mod sort;
 mod subject;
@@ -144,6 +145,7 @@ pub fn lint(parts: &[Part], options: &Options) -> Result<Report, String> {
     let types = linter.activity_definitions(&mut subjects);
     let definitions = linter.orchestration_definitions(&mut subjects, &types);
     linter.orchestrations(&mut subjects, &definitions);
+    linter.schedules(&mut subjects, &definitions);
     report.findings.extend(subjects.into_iter().flat_map(Subject::into_findings));
     let order: HashMap<(String, usize), usize> = parts
         .iter()
@@ -331,10 +333,10 @@ fn check_input(subject: &mut Subject<'_>, spec: &OrchestrationSpec, schema: Opti
         subject.tell(Severity::Error, Some(reason), path, message);
         return;
     }
-    match acceptance::check_input(schema, spec.input.as_ref()) {
+    match acceptance::check_input(schema, spec.input.as_ref(), acceptance::INPUT) {
         None => {}
         Some(Refusal::TooLarge(message)) => {
-            subject.tell(Severity::Error, Some("InputTooLarge"), "spec.input", message);
+            subject.tell(Severity::Error, Some(acceptance::INPUT_TOO_LARGE), acceptance::INPUT, message);
         }
         Some(Refusal::Invalid(violations)) => {
             for violation in violations {

@@ -23,6 +23,11 @@ pub const DEFINITION_HASH: &str = "orchestrator.dev/definition-hash";
 /// Annotation of a ControllerRevision: the name of its OrchestrationDefinition.
 pub const DEFINITION: &str = "orchestrator.dev/definition";
 
+/// Label of an Orchestration: name of the OrchestrationSchedule that it was made from, cut to 63 characters.
+pub const SCHEDULE: &str = "orchestrator.dev/schedule";
+/// Label of an Orchestration: the tick that it was made for, in UTC, such as `20261121T090000Z`. Labels have no colons.
+pub const SCHEDULED_TIME: &str = "orchestrator.dev/scheduled-time";
+
 /// `app.kubernetes.io/name` of a Job and its pod.
 pub const APP_NAME: (&str, &str) = ("app.kubernetes.io/name", "orchestrator-activity");
 /// `app.kubernetes.io/managed-by` of everything that we make.

@@ -162,6 +162,11 @@ pub struct OrchestrationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
 
+    /// The tick of the schedule that it was made for, from its label `orchestrator.dev/scheduled-time` when it was
+    /// accepted; absent if it was made for none. Activities read it as `schedule.time`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled_time: Option<Time>,
+
     /// When the Orchestration began to stop what still runs, because it has to end; from then on its end is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_time: Option<Time>,

@@ -59,6 +59,28 @@ pub fn exit_codes(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Labels of what is made from a template.
+pub fn template_labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "x-kubernetes-map-type": "atomic",
+        "additionalProperties": {
+            "type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        },
+    })
+}
+
+/// Annotations of what is made from a template.
+pub fn template_annotations(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "x-kubernetes-map-type": "atomic",
+        "additionalProperties": {"type": "string", "maxLength": 4096},
+    })
+}
+
 /// A number of retries. Kubernetes knows signed formats only.
 pub fn retries(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int32", "minimum": 0, "maximum": super::common::MAX_RETRIES})

@@ -181,6 +181,7 @@ async fn carry_out(
         discriminator: compiled.discriminator.as_deref(),
         attempt: *attempt,
         deadline: ends(orchestration, pinned, *activity),
+        scheduled_time: status_time(orchestration),
         timeout_seconds: compiled.timeout_seconds,
         starting_deadline_seconds: compiled.starting_deadline_seconds,
         inputs,
@@ -199,6 +200,11 @@ async fn carry_out(
         }
     };
     Ok(Some(((*activity, *attempt), issue)))
+}
+
+/// The tick that an Orchestration was made for, as it was when it was accepted.
+fn status_time(orchestration: &Orchestration) -> Option<Timestamp> {
+    orchestration.status.as_ref()?.scheduled_time.as_ref().map(|time| time.0)
 }
 
 /// When an activity has to have ended.

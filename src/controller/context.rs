@@ -13,7 +13,9 @@ use super::guard::Guarded;
 use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
-use crate::api::Orchestration;
+use super::runs::Runs;
+use super::schedule::knowledge::AllKnowledge;
+use crate::api::{Orchestration, OrchestrationSchedule};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::provider::job::JobProvider;
@@ -35,6 +37,12 @@ pub struct Context {
     pub definitions: Definitions,
     /// The Orchestrations, as last seen.
     pub orchestrations: Store<Guarded<Orchestration>>,
+    /// The OrchestrationSchedules, as last seen.
+    pub schedules: Store<Guarded<OrchestrationSchedule>>,
+    /// The runs of schedules, as last seen.
+    pub runs: Runs,
+    /// What the watch does not show of them yet.
+    pub knowledge: AllKnowledge,
     /// Pinned definitions.
     pub revisions: Revisions,
     /// Our own acts that the caches do not show yet.

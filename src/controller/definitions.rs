@@ -33,6 +33,8 @@ pub struct Definitions {
     pub schemas: SchemaCache,
     /// Turns true when the first list of activity types is complete.
     pub activities_listed: watch::Receiver<bool>,
+    /// Turns true when the first list of orchestration types is complete.
+    pub orchestrations_listed: watch::Receiver<bool>,
 }
 
 /// A definition that compiles, with the revision that it comes to.
@@ -44,18 +46,22 @@ pub struct Resolved {
     pub revision: Revision,
 }
 
+async fn wait(mut listed: watch::Receiver<bool>) -> Result<(), Error> {
+    listed.wait_for(|listed| *listed).await.map(|_| ()).map_err(|_| Error::NotReady)
+}
+
 impl Definitions {
     /// Waits until the first list of activity types is complete: before, every type would be missing.
     ///
     /// Not `Store::wait_until_ready`: in kube 5.0 all who wait share one receiver, which wakes only the last of them
     /// to be polled, and the others wait for ever.
     pub async fn wait_until_listed(&self) -> Result<(), Error> {
-        self.activities_listed
-            .clone()
-            .wait_for(|listed| *listed)
-            .await
-            .map(|_| ())
-            .map_err(|_| Error::NotReady)
+        wait(self.activities_listed.clone()).await
+    }
+
+    /// The same of orchestration types.
+    pub async fn wait_until_orchestrations_listed(&self) -> Result<(), Error> {
+        wait(self.orchestrations_listed.clone()).await
     }
 
     /// Compiles a definition with the activity types of its namespace. What `revisions` knows of the same content is

@@ -35,6 +35,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// An object to be written is not there any more.
+    #[must_use]
+    pub fn gone(what: &'static str) -> Self {
+        let gone = kube::core::Status { code: 404, reason: "NotFound".to_owned(), ..Default::default() };
+        Self::Write { what, source: kube::Error::Api(gone.boxed()) }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -20,6 +20,13 @@ pub struct Guarded<K> {
     pub content: Result<K, Unreadable>,
 }
 
+impl<K: Resource> Guarded<K> {
+    /// An object that could be read.
+    pub fn readable(object: K) -> Self {
+        Self { metadata: object.meta().clone(), content: Ok(object) }
+    }
+}
+
 /// What is known of an object that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::guard::Guarded;
 use crate::api::orchestration::{OrchestrationSpec, OrchestrationStatus};
-use crate::api::{Orchestration, OrchestrationDefinition};
+use crate::api::{Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use crate::engine::observe::Outcome;
 
 /// What is known of all Orchestrations, by uid.
@@ -48,6 +48,8 @@ pub struct Run {
 pub struct Written {
     /// OrchestrationDefinitions.
     pub definitions: Latest<OrchestrationDefinition>,
+    /// OrchestrationSchedules.
+    pub schedules: Latest<OrchestrationSchedule>,
 }
 
 /// Objects of one kind as we last wrote them, by uid, until the cache shows as much.

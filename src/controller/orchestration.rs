@@ -165,11 +165,7 @@ async fn look(
         found.uid() == current.uid() && found.meta().deletion_timestamp.is_none()
     };
     let Some(fresh) = found.filter(is_same) else {
-        let gone = kube::core::Status { code: 404, reason: "NotFound".to_owned(), ..Default::default() };
-        return Err(Error::Write {
-            what: "an Orchestration that is gone",
-            source: kube::Error::Api(gone.boxed()),
-        });
+        return Err(Error::gone("an Orchestration that is gone"));
     };
     let Ok(fresh) = fresh.content else { return Err(Error::NotReady) };
     let fresh = Arc::new(fresh);

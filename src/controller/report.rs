@@ -21,6 +21,7 @@ use crate::engine::condition::cut;
 use crate::engine::definition::Compiled;
 use crate::engine::names::hash;
 use crate::engine::plan::Notice;
+use crate::engine::schedule::decide::Entry;
 
 /// Longest name of an object that leaves room for the suffix of an Event's name.
 const MAX_NAME: usize = 230;
@@ -104,6 +105,23 @@ impl Reporter {
     ) {
         let (reason, message) = (reason.to_owned(), message.to_owned());
         self.publish(orchestration, EventType::Warning, reason, "Accept".to_owned(), message).await;
+    }
+
+    /// Tells what became of ticks. Repeats are merged by reason and action: the action tells ticks apart.
+    pub async fn ticked(&self, schedule: &impl Resource<DynamicType = ()>, history: &[Entry]) {
+        for entry in history {
+            let (type_, reason, action, note) = match &entry.outcome {
+                Ok(name) => {
+                    let note = format!("made Orchestration \"{name}\" for the tick of {}", entry.tick);
+                    (EventType::Normal, "RunMade", format!("Run {}", entry.tick), note)
+                }
+                Err(missed) => {
+                    let note = format!("missed the tick of {}: {missed}", entry.tick);
+                    (EventType::Warning, missed.reason(), format!("Skip {}", entry.tick), note)
+                }
+            };
+            self.publish(schedule, type_, reason.to_owned(), action, note).await;
+        }
     }
 
     async fn publish(

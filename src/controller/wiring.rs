@@ -29,9 +29,11 @@ use super::guard::Guarded;
 use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
+use super::runs::Runs;
+use super::schedule::{self, clocks, knowledge::AllKnowledge};
 use super::schemas::SchemaCache;
 use super::{activity_definition, collecting, orchestration, orchestration_definition};
-use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, labels};
+use crate::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule, labels};
 use crate::client::Namespaced;
 use crate::clock::Clock;
 use crate::config::{Scope, Settings};
@@ -50,9 +52,12 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     let (activities, activity_writer) = reflector::store();
     let (definitions, definition_writer) = reflector::store();
     let (orchestrations, orchestration_writer) = reflector::store();
+    let (schedules, schedule_writer) = reflector::store();
     let (listed, activities_listed) = watch::channel(false);
+    let (definitions_listed, orchestrations_listed) = watch::channel(false);
     let (wake_definitions, definitions_woken) = unbounded();
     let (wake_orchestrations, orchestrations_woken) = unbounded();
+    let (wake_schedules, schedules_woken) = unbounded();
 
     let handle = ClientHandle(client.clone());
     let context = Arc::new(Context {
@@ -65,8 +70,12 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
             orchestrations: definitions.clone(),
             schemas: SchemaCache::default(),
             activities_listed,
+            orchestrations_listed,
         },
         orchestrations: orchestrations.clone(),
+        schedules: schedules.clone(),
+        runs: Runs::default(),
+        knowledge: AllKnowledge::default(),
         revisions: Revisions::new(handle, settings.allow_host_access),
         memory: Memory::default(),
         written: Written::default(),
@@ -97,9 +106,13 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
     });
     let definition_events = tap(&context, definition_writer, {
         let (context, wake) = (Arc::clone(&context), wake_orchestrations.clone());
+        let wake_schedules = wake_schedules.clone();
         move |event: &Event<Guarded<OrchestrationDefinition>>| {
             if let Event::Delete(gone) = event {
                 context.written.definitions.forget(&gone.uid().unwrap_or_default());
+            }
+            for user in schedules_of(&context, event, &definitions_listed) {
+                let _ = wake_schedules.unbounded_send(user);
             }
             let (Event::Apply(changed) | Event::InitApply(changed)) = event else { return };
             collecting::saw(&context, changed);
@@ -113,12 +126,35 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         }
     });
     let orchestration_events = tap(&context, orchestration_writer, {
-        let context = Arc::clone(&context);
+        let (context, wake_schedules) = (Arc::clone(&context), wake_schedules.clone());
         move |event: &Event<Guarded<Orchestration>>| {
+            for schedule in context.runs.take(event) {
+                let _ = wake_schedules.unbounded_send(schedule);
+            }
             if let Event::Delete(gone) = event {
                 let uid = gone.uid().unwrap_or_default();
                 context.memory.forget(&uid);
                 context.backoff.forget(&uid);
+            }
+        }
+    });
+
+    let schedule_events = tap(&context, schedule_writer, {
+        let context = Arc::clone(&context);
+        move |event: &Event<Guarded<OrchestrationSchedule>>| {
+            if let Event::Delete(gone) = event {
+                let uid = gone.uid().unwrap_or_default();
+                context.written.schedules.forget(&uid);
+                context.knowledge.forget(&uid);
+                context.backoff.forget(&uid);
+            }
+        }
+    });
+    let clocks = clocks::watch(Arc::clone(&context.clock), {
+        let context = Arc::clone(&context);
+        move || {
+            for schedule in schedule::all(&context) {
+                let _ = wake_schedules.unbounded_send(schedule);
             }
         }
     });
@@ -150,11 +186,13 @@ pub async fn run(client: Client, clock: Arc<dyn Clock>, settings: Settings, shut
         &shutdown,
         when_filled,
     );
+    let schedules = controller(&context, schedule_events, schedules, schedules_woken, &shutdown, when_listed);
 
     // Each task of its own: a slow reconcile of one kind never holds up another kind's watch. None outlives this
     // future, however it ends.
-    let mut watches: JoinSet<()> = [jobs, pods, collecting].into_iter().collect();
-    let mut controllers: JoinSet<()> = [activities, definitions, orchestrations].into_iter().collect();
+    let mut watches: JoinSet<()> = [jobs, pods, collecting, clocks.boxed()].into_iter().collect();
+    let mut controllers: JoinSet<()> =
+        [activities, definitions, orchestrations, schedules].into_iter().collect();
     let mut stop = shutdown.clone();
     let overdue = async {
         let _ = stop.wait_for(|stop| *stop).await;
@@ -185,6 +223,35 @@ async fn when_filled(object: Arc<Guarded<Orchestration>>, context: Arc<Context>)
     context.jobs.pods.wait_until_filled().await;
     context.definitions.wait_until_listed().await?;
     orchestration::reconcile(object, context).await
+}
+
+/// Schedules are looked at only once definitions and runs are listed: what is missing then is missing indeed.
+async fn when_listed(
+    object: Arc<Guarded<OrchestrationSchedule>>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    context.runs.wait_until_listed().await?;
+    context.definitions.wait_until_orchestrations_listed().await?;
+    schedule::reconcile(object, context).await
+}
+
+/// The schedules that a change of a definition concerns.
+fn schedules_of(
+    context: &Context,
+    event: &Event<Guarded<OrchestrationDefinition>>,
+    listed: &watch::Sender<bool>,
+) -> Vec<ObjectRef<Guarded<OrchestrationSchedule>>> {
+    match event {
+        Event::Apply(changed) | Event::Delete(changed) => {
+            schedule::users_of(context, &changed.namespace().unwrap_or_default(), &changed.name_any())
+        }
+        // The store changes as a whole, and what it no longer holds is not told.
+        Event::InitDone => {
+            listed.send_replace(true);
+            schedule::all(context)
+        }
+        Event::Init | Event::InitApply(_) => Vec::new(),
+    }
 }
 
 /// The watch of one kind of definition or Orchestration: fills its store, and shows every event to `seen`.

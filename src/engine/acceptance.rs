@@ -24,7 +24,9 @@ pub const INPUT_TOO_DEEP: (&str, &str) =
     ("InputTooDeep", "spec.input: is nested too deeply, at most 32 levels are allowed");
 
 /// Reason for an input that is larger than may be.
-const INPUT_TOO_LARGE: &str = "InputTooLarge";
+pub const INPUT_TOO_LARGE: &str = "InputTooLarge";
+/// Path of the input of an Orchestration.
+pub const INPUT: &str = "spec.input";
 
 /// Largest input as the API server stores it, in bytes: twice what it may have as JSON. Together with the status it must
 /// fit into one object.
@@ -78,10 +80,10 @@ impl Refusal {
     }
 }
 
-/// Why an input cannot be run with by the schema of its definition, with the defaults that activities will read; nothing
-/// if it can.
+/// Why an input, at this path, cannot be run with by the schema of its definition, with the defaults that activities will
+/// read; nothing if it can.
 #[must_use]
-pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<Refusal> {
+pub fn check_input(schema: Option<&Schema>, given: Option<&Object>, at: &str) -> Option<Refusal> {
     let schema = schema?;
     let Ok(whole) = input(Some(schema), given) else {
         return Some(Refusal::TooLarge(defaults_too_large()));
@@ -93,7 +95,7 @@ pub fn check_input(schema: Option<&Schema>, given: Option<&Object>) -> Option<Re
         );
         return Some(Refusal::TooLarge(message));
     }
-    let violations = schema.validate(&Value::Object(whole), "spec.input");
+    let violations = schema.validate(&Value::Object(whole), at);
     (!violations.is_empty()).then_some(Refusal::Invalid(violations))
 }
 
@@ -164,7 +166,9 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             return refuse(orchestration, "DefinitionInactive", &inactive(type_), now);
         }
         Definition::Ready { revision, compiled } => {
-            if let Some(refusal) = check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref()) {
+            if let Some(refusal) =
+                check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref(), INPUT)
+            {
                 let (reason, message) = refusal.told();
                 return refuse(orchestration, reason, &message, now);
             }
@@ -202,6 +206,7 @@ fn accept(orchestration: &Orchestration, revision: &str, compiled: &Compiled, no
     summary.progress = Some(format!("0/{}", compiled.main));
     summary.revision = Some(revision.to_owned());
     summary.start_time = Some(stamp(now));
+    summary.scheduled_time = super::schedule::template::tick_of(orchestration).map(stamp);
     let message = format!("0 of {} activities have succeeded", compiled.main);
     let statements = [
         Statement::new("Accepted", Some(true), "Accepted", format!("runs from the revision {revision}")),

@@ -147,6 +147,8 @@ pub enum Root {
     Activity(usize),
     /// The state that the Orchestration is about to have; for what is in `finally`.
     RunState,
+    /// The tick of the schedule that the Orchestration was made for.
+    ScheduleTime,
 }
 
 impl Compiled {

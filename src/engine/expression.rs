@@ -3,9 +3,9 @@
 //! Responsible for: mistakes with their place, what an expression reads, and a bound on what it costs. Must never:
 //! panic, or take longer than its limits allow.
 //!
-//! The variables are `input` and `activities`, and `run` in `finally`; the functions are those of Kubernetes. An activity
-//! is read by its name, as `activities.build.state` or `activities["tenant-config"].outputs.url`, so that what is read is
-//! known beforehand.
+//! The variables are `input`, `activities` and `schedule`, and `run` in `finally`; the functions are those of Kubernetes.
+//! An activity is read by its name, as `activities.build.state` or `activities["tenant-config"].outputs.url`, so that what
+//! is read is known beforehand.
 
 mod check;
 mod cost;
@@ -129,6 +129,13 @@ pub enum Reference {
         /// Where.
         position: Position,
     },
+    /// `schedule.time`.
+    ScheduleTime {
+        /// Whether only its presence is asked for.
+        is_presence: bool,
+        /// Where.
+        position: Position,
+    },
     /// `run.state`.
     RunState {
         /// Where.
@@ -159,6 +166,7 @@ impl<'a> Declared<'a> {
 pub struct Scope<'a> {
     input: &'a Object,
     run_state: Option<&'a str>,
+    schedule_time: Option<&'a str>,
     activities: BTreeMap<&'a str, Activity<'a>>,
 }
 
@@ -172,13 +180,20 @@ impl<'a> Scope<'a> {
     /// A scope with an input and no activities.
     #[must_use]
     pub fn new(input: &'a Object) -> Self {
-        Self { input, run_state: None, activities: BTreeMap::new() }
+        Self { input, run_state: None, schedule_time: None, activities: BTreeMap::new() }
     }
 
     /// Adds `run.state`.
     #[must_use]
     pub fn with_run_state(mut self, state: &'a str) -> Self {
         self.run_state = Some(state);
+        self
+    }
+
+    /// Adds `schedule.time`. Without it `has(schedule.time)` is false.
+    #[must_use]
+    pub fn with_schedule_time(mut self, time: &'a str) -> Self {
+        self.schedule_time = Some(time);
         self
     }
 
@@ -196,9 +211,10 @@ impl Reference {
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
-            Self::Input { position, .. } | Self::Activity { position, .. } | Self::RunState { position } => {
-                *position
-            }
+            Self::Input { position, .. }
+            | Self::Activity { position, .. }
+            | Self::RunState { position }
+            | Self::ScheduleTime { position, .. } => *position,
         }
     }
 }
@@ -250,7 +266,7 @@ impl Expression {
     pub fn reads_activity(&self, id: &str) -> bool {
         self.0.references.iter().any(|reference| match reference {
             Reference::Activity { id: read, .. } => read == id,
-            Reference::Input { .. } | Reference::RunState { .. } => false,
+            Reference::Input { .. } | Reference::RunState { .. } | Reference::ScheduleTime { .. } => false,
         })
     }
 

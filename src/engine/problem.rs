@@ -33,6 +33,8 @@ pub enum ProblemCode {
     InvalidSchema,
     /// A schedule cannot be read.
     InvalidSchedule,
+    /// What is to be made of a template cannot be made.
+    InvalidTemplate,
     /// More or longer than allowed.
     LimitExceeded,
     /// Nothing feeds a required input.

@@ -139,6 +139,7 @@ fn bindings<'a>(
         let root = match binding.root {
             Root::Activity(read) => Some(id(compiled, read)),
             Root::Input | Root::RunState => None,
+            Root::ScheduleTime => Some("schedule"),
         };
         (root, binding.path.as_slice(), binding.target.as_str())
     };

@@ -18,6 +18,9 @@ use expression::Expression;
 
 pub mod decide;
 pub mod expression;
+pub mod record;
+pub mod runs;
+pub mod template;
 mod ticks;
 pub mod zone;
 
@@ -63,6 +66,13 @@ impl Schedule {
         ticks::latest(&self.expression, &self.zone, until)
     }
 
+    /// The instant of a local time where the schedule is: the first of two; a time that a gap leaves out is read by the
+    /// clock that was not put forward.
+    #[must_use]
+    pub fn instant(&self, local: jiff::civil::DateTime) -> Option<Timestamp> {
+        local.to_zoned(self.zone.clone()).ok().map(|zoned| zoned.timestamp())
+    }
+
     /// The local time of an instant where the schedule is, for people.
     #[must_use]
     pub fn local(&self, instant: Timestamp) -> jiff::Zoned {
@@ -88,6 +98,14 @@ pub fn child_name(schedule: &str, tick: Timestamp) -> String {
     let cut: String = schedule.chars().take(NAME_LENGTH).collect();
     // A name must not have a dash behind a dot.
     format!("{}-{}-{minutes}", cut.trim_end_matches(['.', '-']), hash(schedule))
+}
+
+/// The tick of a child, by its name; nothing if no tick has that name.
+#[must_use]
+pub fn tick_of(schedule: &str, child: &str) -> Option<Timestamp> {
+    let minutes: i64 = child.rsplit('-').next()?.parse().ok()?;
+    let tick = Timestamp::from_second(minutes.checked_mul(60)?).ok()?;
+    (child_name(schedule, tick) == child).then_some(tick)
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ pub fn summary(status: &OrchestrationStatus) -> OrchestrationStatus {
         activities: BTreeMap::new(),
         output: status.output.clone(),
         start_time: status.start_time.clone(),
+        scheduled_time: status.scheduled_time.clone(),
         stop_time: status.stop_time.clone(),
         stop_reason: status.stop_reason.clone(),
         finally_time: status.finally_time.clone(),

@@ -88,8 +88,8 @@ fn what_is_meant_to_be_ours_is_told() {
         &[
             "f.yaml:1: apiVersion: is required: orchestrator.dev/v1alpha1 for this kind",
             "f.yaml:3: apiVersion: there is only orchestrator.dev/v1alpha1",
-            "f.yaml:8: kind: orchestrator.dev has no kind \"Orchestraton\" (did you mean \"Orchestration\"?); it has ActivityDefinition, OrchestrationDefinition, Orchestration",
-            "f.yaml:10: kind: is required: one of ActivityDefinition, OrchestrationDefinition, Orchestration",
+            "f.yaml:8: kind: orchestrator.dev has no kind \"Orchestraton\" (did you mean \"Orchestration\"?); it has ActivityDefinition, OrchestrationDefinition, Orchestration, OrchestrationSchedule",
+            "f.yaml:10: kind: is required: one of ActivityDefinition, OrchestrationDefinition, Orchestration, OrchestrationSchedule",
         ],
     );
 }

@@ -63,3 +63,36 @@ async fn the_tenant_sample_runs_in_a_restricted_namespace_and_kubectl_shows_the_
     assert_eq!(jobs.lines().count(), 4, "{jobs}");
     assert_eq!(operator.requests.count_that(|one| one.makes_job()), 4);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_inventory_sample_compares_in_containers_what_config_maps_hold() {
+    if !has_node("the inventory sample") {
+        return;
+    }
+    let namespace = restricted().await;
+    let _operator = Operator::start(&namespace).await;
+    kubectl(&namespace, &["apply", "--filename", "config/samples/inventory-sync/"]);
+    let run = "orch/inventory-sync-once";
+    tokio::task::block_in_place(|| {
+        kubectl(&namespace, &["wait", "--for=condition=Finished", "--timeout=100s", run]);
+        kubectl(&namespace, &["wait", "--for=condition=Ready", "--timeout=100s", "orchsched/inventory-sync"]);
+    });
+    let output = kubectl(&namespace, &["get", run, "--output", "jsonpath={.status.output}"]);
+    let output: Value = serde_json::from_str(&output).unwrap();
+    let device =
+        |name: &str, address: &str, role: &str| json!({"name": name, "address": address, "role": role});
+    assert_eq!(
+        output,
+        json!({
+            "inventory": [
+                device("leaf-1", "10.0.0.11", "leaf"),
+                device("leaf-2", "10.0.0.12", "leaf"),
+                device("spine-1", "10.0.0.1", "spine"),
+            ],
+            "summary": "1 to create, 1 to update, 1 to delete, 3 applied (by hand)",
+            "changes": ["update leaf-2 10.0.0.12 leaf", "create spine-1 10.0.0.1 spine", "delete old-1"],
+        })
+    );
+    let shown = kubectl(&namespace, &["get", "orchsched"]);
+    assert!(shown.contains("0 9-16 * * 0-5   Europe/Paris"), "{shown}");
+}

@@ -35,4 +35,5 @@ mod refusals;
 mod restarts;
 mod run_command;
 mod runner;
+mod schedule;
 mod simulation;

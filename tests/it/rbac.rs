@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::client::ClientBuilder;
-use orchestrator::api::{Orchestration, OrchestrationDefinition};
+use orchestrator::api::{Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use orchestrator::clock::SystemClock;
 use orchestrator::config::{Election, Settings};
 use orchestrator::controller::context::ClientHandle;
@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::support::cluster::TestNamespace;
 use crate::support::fuse::Fuse;
 use crate::support::kubelet::{Act, Kubelet};
-use crate::support::objects::{activity_definition, chain, fan_out, orchestration};
+use crate::support::objects::{activity_definition, chain, fan_out, orchestration, schedule};
 use crate::support::operator::{Operator, service_account_config};
 use crate::support::recording::{Recorded, Recording};
 use crate::support::rights::{check, granted, needed, used};
@@ -153,6 +153,35 @@ async fn forgotten() -> BTreeSet<String> {
     used(&operator.requests)
 }
 
+/// A schedule whose run replaces one that does not end, and of which nothing is kept.
+async fn scheduled() -> BTreeSet<String> {
+    let namespace = TestNamespace::new().await;
+    let operator = Operator::start(&namespace).await;
+    let _kubelet = Kubelet::start(&namespace, |_| Act::outputs(&json!({})));
+    namespace.create(activity_definition("step")).await;
+    namespace.create(fan_out("one", 1)).await;
+    namespace.definition_ready("one", "True", "Ready").await;
+    let over = json!({"concurrencyPolicy": "Replace", "successfulHistoryLimit": 0, "failedHistoryLimit": 0});
+    let made =
+        namespace.create_as::<OrchestrationSchedule>(schedule("s", "* * * * *", "one", over)).await.unwrap();
+    // It never ends by itself.
+    let mut endless = orchestration("endless", "one", json!({}));
+    endless["spec"]["suspend"] = json!(true);
+    endless["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationSchedule", "name": "s",
+        "uid": made.metadata.uid, "controller": true,
+    }]);
+    let endless = namespace.create_as::<Orchestration>(endless).await.unwrap();
+    gone(namespace.api::<Orchestration>(), &endless).await;
+    namespace
+        .until("s", |found: &OrchestrationSchedule| {
+            let result = found.status.as_ref().and_then(|status| status.last_result.as_ref());
+            result.is_some_and(|result| result.state == "Succeeded")
+        })
+        .await;
+    used(&operator.requests)
+}
+
 /// The same Event twice is one Event with a count.
 async fn repeated() -> BTreeSet<String> {
     let namespace = TestNamespace::new().await;
@@ -178,10 +207,11 @@ async fn every_right_of_the_roles_is_used() {
         collected(),
         forgotten(),
         repeated(),
-        elected()
+        elected(),
+        scheduled()
     );
     let used: BTreeSet<String> =
-        [all.0, all.1, all.2, all.3, all.4, all.5, all.6].into_iter().flatten().collect();
+        [all.0, all.1, all.2, all.3, all.4, all.5, all.6, all.7].into_iter().flatten().collect();
     let granted = granted();
     let unused: Vec<&String> = granted.difference(&used).collect();
     let missing: Vec<&String> = used.difference(&granted).collect();

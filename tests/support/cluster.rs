@@ -15,7 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::wait::await_condition;
 use kube::{Client, Config, Resource, ResourceExt};
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -144,6 +144,9 @@ impl TestNamespace {
                 drop(self.create_as::<OrchestrationDefinition>(object).await.unwrap());
             }
             Some("Orchestration") => drop(self.create_as::<Orchestration>(object).await.unwrap()),
+            Some("OrchestrationSchedule") => {
+                drop(self.create_as::<OrchestrationSchedule>(object).await.unwrap());
+            }
             other => panic!("not one of our kinds: {other:?}"),
         }
     }

@@ -39,6 +39,21 @@ pub fn orchestration(name: &str, type_: &str, input: Value) -> Value {
     })
 }
 
+/// A schedule in UTC of runs of a definition, with this laid over its spec.
+pub fn schedule(name: &str, expression: &str, type_: &str, over: Value) -> Value {
+    let mut spec = json!({
+        "schedule": expression, "timeZone": "Etc/UTC",
+        "orchestrationTemplate": {"spec": {"type": type_}},
+    });
+    for (field, value) in over.as_object().into_iter().flatten() {
+        spec[field] = value.clone();
+    }
+    json!({
+        "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationSchedule",
+        "metadata": {"name": name}, "spec": spec,
+    })
+}
+
 /// A chain: every activity adds one to the number that it gets, and hands it on.
 pub fn chain(name: &str, length: usize) -> Value {
     let activities: Vec<Value> = (0..length)

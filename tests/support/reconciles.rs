@@ -2,6 +2,7 @@
 //!
 //! Responsible for: one subscriber in the whole test binary. Must never: print anything.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, Once};
 
@@ -12,6 +13,16 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 static COUNTS: LazyLock<Mutex<HashMap<(String, String), usize>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    /// The same of the test that has this thread, by kind.
+    static HERE: RefCell<HashMap<String, usize>> = RefCell::default();
+}
+
+/// How often an object of a kind was reconciled in this thread: by the operators of a test whose time stands still.
+pub fn reconciles_here(kind: &str) -> usize {
+    HERE.with_borrow(|counts| counts.get(kind).copied().unwrap_or_default())
+}
 
 /// How often an object of a kind was reconciled in a namespace.
 pub fn reconciles(kind: &str, namespace: &str) -> usize {
@@ -39,6 +50,7 @@ impl<S: tracing::Subscriber> Layer<S> for Counter {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        HERE.with_borrow_mut(|counts| *counts.entry(fields.kind.clone()).or_default() += 1);
         *COUNTS.lock().unwrap().entry((fields.kind, fields.namespace)).or_default() += 1;
     }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::client::ClientBuilder;
 use kube::core::{GroupVersionKind, NamespaceResourceScope};
 use kube::discovery::ApiResource;
 use kube::runtime::wait::await_condition;
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::Service;
 
+use super::fuse::Fuse;
 use super::in_process::PausedClock;
 use super::kubelet::{Act, Kubelet, Work, use_clock};
 use super::told::{Told, says};
@@ -37,6 +40,19 @@ const NAMESPACE: &str = "default";
 /// Longest that anything may take, in the time of the sandbox.
 const PATIENCE: Duration = Duration::from_secs(7 * 86_400);
 
+/// The clock of a sandbox, which may be set.
+#[derive(Debug, Default)]
+struct Wall {
+    paused: PausedClock,
+    ahead: Mutex<SignedDuration>,
+}
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        self.paused.now() + *self.ahead.lock().unwrap()
+    }
+}
+
 /// A running sandbox.
 pub struct Sandbox {
     /// Of an administrator.
@@ -45,6 +61,8 @@ pub struct Sandbox {
     pub writes: Arc<Mutex<Vec<String>>>,
     of_operator: Client,
     clock_of_operator: Arc<dyn Clock>,
+    server: Server,
+    wall: Arc<Wall>,
     settings: Settings,
     operator: Option<JoinSet<()>>,
     stop: watch::Sender<bool>,
@@ -85,7 +103,8 @@ impl Sandbox {
     /// Starts one that is set up in another way.
     pub fn start_as(setup: Setup, script: impl Fn(&Work) -> Act + Send + Sync + 'static) -> Self {
         let Setup { definitions, settings, longest_request, clock_of_operator } = setup;
-        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let wall = Arc::new(Wall::default());
+        let clock: Arc<dyn Clock> = Arc::clone(&wall) as Arc<dyn Clock>;
         use_clock(Arc::clone(&clock));
         let writes: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = Arc::clone(&writes);
@@ -98,7 +117,7 @@ impl Sandbox {
         }
         let server = builder.build();
         let client = server.client();
-        let slow = Slow { inner: server, longest: longest_request, requests: Arc::default() };
+        let slow = Slow { inner: server.clone(), longest: longest_request, requests: Arc::default() };
         let of_operator =
             if longest_request.is_zero() { client.clone() } else { Client::new(slow, NAMESPACE) };
         let (stop, stopped) = watch::channel(false);
@@ -108,6 +127,8 @@ impl Sandbox {
         let mut sandbox = Self {
             client,
             of_operator,
+            server,
+            wall,
             writes,
             clock_of_operator: clock_of_operator.unwrap_or(clock),
             settings,
@@ -122,14 +143,50 @@ impl Sandbox {
 
     /// Starts an operator, in the place of the one that there is.
     pub fn start_operator(&mut self) {
+        self.operator = Some(self.operator(self.of_operator.clone()));
+    }
+
+    /// Starts an operator that is cut off from the world when a fuse blows, in the place of the one that there is.
+    pub fn start_operator_with_fuse(&mut self, fuse: &Fuse) {
+        let client = ClientBuilder::new(self.server.clone(), NAMESPACE).with_layer(fuse).build();
+        self.operator = Some(self.operator(client));
+    }
+
+    /// Ends the operator in the middle of whatever it does.
+    pub fn stop_operator(&mut self) {
+        self.operator = None;
+    }
+
+    /// Starts one more operator, which ends with the result.
+    #[must_use]
+    pub fn another_operator(&self) -> JoinSet<()> {
+        self.operator(self.of_operator.clone())
+    }
+
+    fn operator(&self, client: Client) -> JoinSet<()> {
         let mut operator = JoinSet::new();
         operator.spawn(orchestrator::app::run(
-            self.of_operator.clone(),
+            client,
             Arc::clone(&self.clock_of_operator),
             self.settings.clone(),
             self.stop.subscribe(),
         ));
-        self.operator = Some(operator);
+        operator
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.wall.now()
+    }
+
+    /// Sets the clock forward, or back.
+    pub fn set_clock(&self, by: SignedDuration) {
+        *self.wall.ahead.lock().unwrap() += by;
+    }
+
+    /// Lets time pass, and those who act at its end act.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time + Duration::from_millis(500)).await;
     }
 
     /// All objects of one kind.

@@ -3,7 +3,7 @@
 //! Responsible for: the words exactly as they were said. Must never: judge them.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use serde_json::{Value, json};
 
 use super::cluster::{TestNamespace, cluster};
@@ -31,7 +31,7 @@ macro_rules! told {
     )*};
 }
 
-told!(ActivityDefinition, OrchestrationDefinition, Orchestration);
+told!(ActivityDefinition, OrchestrationDefinition, Orchestration, OrchestrationSchedule);
 
 /// A condition by its type.
 pub fn condition<'a>(object: &'a impl Told, type_: &str) -> Option<&'a Condition> {

@@ -4,33 +4,30 @@
 //! words; nothing runs if there is one. Must never: judge a document itself.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
-use std::fmt::Debug;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Api;
-use kube::core::NamespaceResourceScope;
-use kube::runtime::wait::await_condition;
-use kube::{Client, Resource};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::{ActivityDefinition, OrchestrationDefinition};
 use crate::app::local::Local;
-use crate::client::{answer, words};
+use crate::client::words;
 use crate::controller::definitions::NOT_CHECKED;
 use crate::controller::orchestration_definition;
 use crate::engine::acceptance;
 use crate::engine::condition::find;
 use crate::engine::schema::Schema;
 use crate::manifest::{Document, Loaded, Mistake};
+use asking::{Create, create, judged, post, reasons};
+
+mod asking;
+mod schedule;
 
 /// Namespace and name of what was made.
 pub(super) type Made = (String, String);
 
 /// Where documents without a namespace go.
 const DEFAULT_NAMESPACE: &str = "default";
-/// What the server says of fields that are not known, instead of anything else.
-const STRICT: &str = "strict decoding error: ";
 
 /// The order in which kinds are made; all others come first.
 fn rank(kind: &str) -> u8 {
@@ -39,6 +36,7 @@ fn rank(kind: &str) -> u8 {
         "ActivityDefinition" => 2,
         "OrchestrationDefinition" => 3,
         "Orchestration" => 4,
+        "OrchestrationSchedule" => 5,
         _ => 1,
     }
 }
@@ -67,9 +65,14 @@ pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result
     usable.sort_by_key(|document| rank(&document.kind));
     let (orchestrations, others): (Vec<&Document>, Vec<&Document>) =
         usable.into_iter().partition(|document| document.kind == "Orchestration");
+    let (schedules, others): (Vec<&Document>, Vec<&Document>) =
+        others.into_iter().partition(|document| document.kind == "OrchestrationSchedule");
     apply.make(others).await?;
     for document in &orchestrations {
         apply.check(document).await;
+    }
+    for document in schedules {
+        apply.check_schedule(document).await;
     }
     let mut mistakes = std::mem::take(&mut apply.mistakes);
     if !mistakes.is_empty() {
@@ -203,21 +206,34 @@ impl<'a> Apply<'a> {
     }
 
     async fn check_type(&self, document: &Document, type_: &str) -> Vec<String> {
-        let namespace = namespace(document);
-        let definitions: Api<OrchestrationDefinition> = Api::namespaced(self.local.client(), &namespace);
-        match definitions.get_opt(type_).await {
+        match self.find_type(&namespace(document), type_, "spec.type").await {
+            (Some(definition), _) => check_input(document, &definition),
+            (None, told) => told,
+        }
+    }
+
+    /// The definition that a document names at a path, or what is wrong with that.
+    async fn find_type(
+        &self,
+        namespace: &str,
+        type_: &str,
+        path: &str,
+    ) -> (Option<OrchestrationDefinition>, Vec<String>) {
+        let definitions: Api<OrchestrationDefinition> = Api::namespaced(self.local.client(), namespace);
+        let told = match definitions.get_opt(type_).await {
             Err(error) => vec![words(&error)],
             Ok(Some(definition)) if !definition.spec.active => {
-                vec![format!("DefinitionInactive: spec.type: {}", acceptance::inactive(type_))]
+                vec![format!("DefinitionInactive: {path}: {}", acceptance::inactive(type_))]
             }
-            Ok(Some(definition)) => check_input(document, &definition),
+            Ok(Some(definition)) => return (Some(definition), Vec::new()),
             Ok(None) => {
-                let follows = self.wrong.contains(&key("OrchestrationDefinition", &namespace, Some(type_)));
+                let follows = self.wrong.contains(&key("OrchestrationDefinition", namespace, Some(type_)));
                 let missing = !follows && !self.loaded.may_hold(type_);
-                let told = format!("DefinitionNotFound: spec.type: {}", acceptance::not_found(type_));
+                let told = format!("DefinitionNotFound: {path}: {}", acceptance::not_found(type_));
                 missing.then_some(told).into_iter().collect()
             }
-        }
+        };
+        (None, told)
     }
 }
 
@@ -262,7 +278,7 @@ fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Vec
     }
     // A schema with mistakes is told with its definition.
     let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile_object(raw).ok());
-    match acceptance::check_input(schema.as_ref(), input) {
+    match acceptance::check_input(schema.as_ref(), input, acceptance::INPUT) {
         Some(refusal) => {
             let (reason, text) = refusal.told();
             text.lines().map(|line| format!("{reason}: {line}")).collect()
@@ -292,102 +308,6 @@ async fn make_namespaces(local: &Local, documents: &[Document]) -> BTreeMap<Stri
         }
     }
     refused
-}
-
-/// How an object is created.
-#[derive(Clone, Copy, Debug, Default)]
-struct Create {
-    /// It is only asked whether it could be.
-    dry_run: bool,
-    /// Fields that are not known are left out.
-    lenient: bool,
-}
-
-/// Why an object was not created.
-#[derive(Debug, Default)]
-struct Refusal {
-    /// Every reason of the server.
-    reasons: Vec<String>,
-    /// It has fields that are not known; what else is wrong with it was not looked at.
-    is_strict: bool,
-}
-
-/// Creates one object, or asks whether it could be created.
-async fn create(local: &Local, document: &Document, how: &Create) -> Result<Made, Refusal> {
-    let Some(kind) = local.server.kind(&document.api_version, &document.kind) else {
-        let what = format!("{} of {}", document.kind, document.api_version);
-        let reasons = vec![format!("the embedded API server has no kind {what}")];
-        return Err(Refusal { reasons, ..Refusal::default() });
-    };
-    let root = if kind.group.is_empty() {
-        format!("/api/{}", kind.version)
-    } else {
-        format!("/apis/{}", kind.api_version())
-    };
-    let namespace = namespace(document);
-    let path = if kind.namespaced {
-        format!("{root}/namespaces/{namespace}/{}", kind.plural)
-    } else {
-        format!("{root}/{}", kind.plural)
-    };
-    let validation = if how.lenient { "Ignore" } else { "Strict" };
-    let dry_run = if how.dry_run { "&dryRun=All" } else { "" };
-    let path = format!("{path}?fieldValidation={validation}{dry_run}");
-    match post(&local.client(), &path, &document.value).await {
-        Ok(created) => {
-            let name = created.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            Ok((namespace, name.to_owned()))
-        }
-        // The namespace may have been made for another document already.
-        Err(kube::Error::Api(status)) if kind.kind == "Namespace" && status.is_already_exists() => {
-            Ok((String::new(), document.name.clone().unwrap_or_default()))
-        }
-        Err(error) => Err(Refusal {
-            is_strict: answer(&error).is_some_and(|status| status.message.contains(STRICT)),
-            reasons: reasons(&error),
-        }),
-    }
-}
-
-async fn post(client: &Client, path: &str, body: &Value) -> Result<Value, kube::Error> {
-    let request = http::Request::post(path)
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body.to_string().into_bytes())
-        .map_err(kube::Error::HttpError)?;
-    client.request(request).await
-}
-
-/// Every cause of a refusal with its field, or its message if it has no causes.
-fn reasons(error: &kube::Error) -> Vec<String> {
-    let causes =
-        answer(error).and_then(|status| status.details.as_ref()).map(|details| details.causes.as_slice());
-    match causes {
-        Some(causes) if !causes.is_empty() => {
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
-        }
-        _ => vec![words(error)],
-    }
-}
-
-/// Waits until a definition is judged; the condition Ready that it got.
-async fn judged<K>(
-    client: &Client,
-    made: &Made,
-    ready: impl Fn(&K) -> Option<Condition> + Send,
-) -> anyhow::Result<Condition>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + DeserializeOwned
-        + Clone
-        + Debug
-        + Send
-        + 'static,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), &made.0);
-    let is_judged =
-        |object: Option<&K>| object.and_then(&ready).is_some_and(|ready| ready.status != "Unknown");
-    let found = await_condition(api, &made.1, is_judged).await?;
-    found.as_ref().and_then(&ready).ok_or_else(|| anyhow::anyhow!("{} was deleted", made.1))
 }
 
 fn mistake(document: &Document, message: &str) -> Mistake {

@@ -62,6 +62,7 @@ impl Condition {
     fn read(&mut self, reference: &Reference, scope: &Scope<'_>, found: &Findings) -> Result<(), Mistake> {
         match reference {
             Reference::Input { path, .. } => scope.check_declared(Root::Input, path, found),
+            Reference::ScheduleTime { .. } => Ok(()),
             Reference::RunState { .. } if scope.is_finally() => Ok(()),
             Reference::RunState { .. } => {
                 let message = "run.state can be read in finally only";

@@ -18,7 +18,7 @@ use super::shorthand::shorten;
 use super::{Binding, CompiledActivity, Findings, Root};
 use crate::api::common::Mapping;
 
-/// What is known of a value that is neither of the input nor of an activity: it is a string.
+/// What is known of values that are neither of the input nor of an activity: they are strings.
 static TEXT: LazyLock<Option<Schema>> = LazyLock::new(|| {
     let schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
     Schema::compile(schema.as_object()?).ok()
@@ -125,7 +125,7 @@ pub(super) fn check_defaults(
 impl<'a> Scope<'a> {
     /// What is known of the values at a path.
     fn known(&self, root: Root, path: &[Segment]) -> Known<'a> {
-        if root == Root::RunState {
+        if matches!(root, Root::RunState | Root::ScheduleTime) {
             return TEXT
                 .as_ref()
                 .map_or(Known::Anything, |schema| schema.at(&[Segment::Key("text".to_owned())]));
@@ -141,7 +141,7 @@ impl<'a> Scope<'a> {
     fn producer(&self, root: Root) -> Option<&'a Schema> {
         match root {
             Root::Input => self.schema,
-            Root::RunState => None,
+            Root::RunState | Root::ScheduleTime => None,
             Root::Activity(activity) => self.outputs_of(activity),
         }
     }
@@ -179,6 +179,7 @@ impl<'a> Scope<'a> {
                 format!("\"{shown}\" is neither an activity nor a property of the input{meant}")
             }
             Root::RunState => format!("run has no \"{shown}\""),
+            Root::ScheduleTime => format!("schedule has no \"{shown}\""),
             Root::Input => format!("the input has no \"{shown}\"{}", or_else_has(found, last, &has)),
             Root::Activity(activity) => format!(
                 "activity \"{}\" has no output \"{shown}\"{}",

@@ -151,15 +151,16 @@ impl Bindings {
     ) -> Result<&Binding, Mistake> {
         let path = Path::parse(&mapping.source)
             .map_err(|error| Mistake::of_source(ProblemCode::InvalidPath, error))?;
-        let root = if scope.is_run_state(&path) { None } else { Some(scope.resolve(&path, found)?) };
+        let special = scope.special(&path)?;
+        let root = if special.is_none() { Some(scope.resolve(&path, found)?) } else { None };
         let target = target(mapping, &path)?;
         if let Some(other) = self.targets.insert(target.clone(), mapping.source.clone()) {
             let message = format!("the target \"{target}\" is filled from \"{}\" already", shorten(&other));
             return Err(Mistake::of_target(ProblemCode::DuplicateTarget, message));
         }
-        let (root, path) = match root {
-            Some(root) => split(&path, root),
-            None => (Root::RunState, Vec::new()),
+        let (root, path) = match (special, root) {
+            (Some(special), _) => (special, Vec::new()),
+            (None, root) => split(&path, root.flatten()),
         };
         self.list.push(Binding { root, path, target, is_long });
         self.list.last().ok_or_else(|| Mistake::of_source(ProblemCode::InvalidPath, "cannot be bound"))
@@ -189,10 +190,19 @@ impl Scope<'_> {
         self.reader.is_some_and(|reader| reader >= self.main)
     }
 
-    /// Whether a path is `run.state`, where it can be read.
-    fn is_run_state(&self, path: &Path) -> bool {
-        let is_state = matches!(path.rest(), [super::Segment::Key(key)] if key == "state");
-        self.is_finally() && path.first() == "run" && is_state
+    /// What a path reads that is neither input nor activity: `run.state`, where it can be read, and `schedule.time`.
+    fn special(&self, path: &Path) -> Result<Option<Root>, Mistake> {
+        let is = |name: &str| matches!(path.rest(), [super::Segment::Key(key)] if key == name);
+        match path.first() {
+            "run" if self.is_finally() && is("state") => Ok(Some(Root::RunState)),
+            "schedule" if is("time") => Ok(Some(Root::ScheduleTime)),
+            "schedule" => {
+                let message =
+                    "of the schedule, only schedule.time can be read; use input.schedule for the input";
+                Err(Mistake::of_source(ProblemCode::UnknownReference, message))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The activity that a path reads, or nothing if it reads the input.
@@ -290,7 +300,7 @@ impl Binding {
     pub fn activity(&self) -> Option<usize> {
         match self.root {
             Root::Activity(activity) => Some(activity),
-            Root::Input | Root::RunState => None,
+            Root::Input | Root::RunState | Root::ScheduleTime => None,
         }
     }
 

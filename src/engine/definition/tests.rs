@@ -96,6 +96,7 @@ fn show_binding(compiled: &Compiled, binding: &Binding) -> String {
     match binding.root {
         Root::Input => text.push('$'),
         Root::RunState => text.push_str("run.state"),
+        Root::ScheduleTime => text.push_str("schedule.time"),
         Root::Activity(activity) => text.push_str(&compiled.activities[activity].id),
     }
     for segment in &binding.path {

@@ -2,6 +2,7 @@
 //!
 //! Responsible for: every mistake that the text alone shows, and what the expression reads. Must never: evaluate.
 
+mod chain;
 mod conjuncts;
 mod names;
 mod rewrite;
@@ -19,6 +20,7 @@ use super::{Declared, Mistake, Position, Reference};
 use crate::engine::path::Segment;
 use crate::engine::pattern;
 use crate::engine::problem::{ProblemCode, suggestion};
+use chain::{Step, chain, is_only, known};
 pub(super) use conjuncts::implies;
 use names::Names;
 pub(super) use shape::Shape;
@@ -35,7 +37,7 @@ pub const MAX_DEPTH: usize = 24;
 pub const MAX_NESTING: usize = 3;
 
 /// The variables that there are.
-const VARIABLES: [&str; 2] = ["input", "activities"];
+const VARIABLES: [&str; 3] = ["input", "activities", "schedule"];
 
 /// Names that no call of a function has.
 const OPERATORS: [&str; 19] = [
@@ -151,38 +153,6 @@ pub(super) fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
     }
 }
 
-/// One step below a variable.
-enum Step<'a> {
-    Known(Segment),
-    Dynamic(&'a IdedExpr),
-}
-
-/// A variable and the steps below it, if an expression is such a chain.
-fn chain(expression: &IdedExpr) -> Option<(&IdedExpr, &str, Vec<Step<'_>>)> {
-    let (root, name, mut steps) = match &expression.expr {
-        Expr::Ident(name) => return Some((expression, name, Vec::new())),
-        Expr::Select(select) => chain(&select.operand)?,
-        Expr::Call(call) if call.func_name == operators::INDEX => chain(call.args.first()?)?,
-        _ => return None,
-    };
-    steps.push(match &expression.expr {
-        Expr::Select(select) => Step::Known(Segment::Key(select.field.clone())),
-        Expr::Call(call) => {
-            let index = call.args.get(1)?;
-            match &index.expr {
-                Expr::Literal(LiteralValue::String(key)) => Step::Known(Segment::Key(key.inner().to_owned())),
-                Expr::Literal(LiteralValue::Int(number)) => match usize::try_from(*number.inner()) {
-                    Ok(number) => Step::Known(Segment::Index(number)),
-                    Err(_) => Step::Dynamic(index),
-                },
-                _ => Step::Dynamic(index),
-            }
-        }
-        _ => return None,
-    });
-    Some((root, name, steps))
-}
-
 struct Walk<'a> {
     names: &'a Names,
     tokens: &'a [Token],
@@ -212,7 +182,11 @@ impl<'a> Walk<'a> {
             match name {
                 "input" => self.input(&steps, is_test, position),
                 "activities" => self.activity(&steps, is_test, position),
-                "run" if !is_test && is_state(&steps) => {
+                "schedule" if is_only(&steps, "time") => {
+                    self.references.push(Reference::ScheduleTime { is_presence: is_test, position });
+                }
+                "schedule" => self.wrong(position, "of the schedule, only schedule.time can be read"),
+                "run" if !is_test && is_only(&steps, "state") => {
                     self.references.push(Reference::RunState { position });
                 }
                 "run" => self.wrong(position, "of the run, only run.state can be read, and only in finally"),
@@ -242,7 +216,10 @@ impl<'a> Walk<'a> {
 
     fn unknown(&mut self, name: &str, position: Position) {
         let meant = suggestion(name, VARIABLES.into_iter());
-        self.wrong(position, format!("unknown variable \"{name}\"{meant}; there are input and activities"));
+        self.wrong(
+            position,
+            format!("unknown variable \"{name}\"{meant}; there are input, activities and schedule"),
+        );
     }
 
     fn input(&mut self, steps: &[Step<'_>], is_test: bool, position: Position) {
@@ -351,17 +328,4 @@ impl<'a> Walk<'a> {
         let call = self.tokens.windows(width).find(is_call).and_then(<[Token]>::first);
         call.map_or(Position::START, |token| token.position)
     }
-}
-
-/// The segments up to the first that only evaluation knows.
-fn known(steps: &[Step<'_>]) -> Vec<Segment> {
-    let known = steps.iter().map_while(|step| match step {
-        Step::Known(segment) => Some(segment.clone()),
-        Step::Dynamic(_) => None,
-    });
-    known.collect()
-}
-
-fn is_state(steps: &[Step<'_>]) -> bool {
-    matches!(steps, [Step::Known(Segment::Key(field))] if field == "state")
 }

@@ -252,7 +252,7 @@ impl Estimate<'_, '_> {
                     (Some((_, size)), _) => Some(Found::Sized(*size)),
                     (None, "input") => Some(Found::Object(self.scope.input)),
                     (None, "activities") => Some(Found::Activities),
-                    (None, "run") => Some(Found::Sized(Size::SCALAR)),
+                    (None, "run" | "schedule") => Some(Found::Sized(Size::SCALAR)),
                     _ => None,
                 }
             }

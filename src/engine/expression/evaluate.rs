@@ -38,6 +38,9 @@ pub(super) fn evaluate(
             let members = HashMap::from([(key("state"), state)]);
             context.add_variable_from_value("run", Cel::Map(Map { map: Arc::new(members) }));
         }
+        let time = scope.schedule_time.map(|time| (key("time"), Cel::String(Arc::new(time.to_owned()))));
+        let schedule = Map { map: Arc::new(time.into_iter().collect()) };
+        context.add_variable_from_value("schedule", Cel::Map(schedule));
         context.resolve(program)
     });
     functions::forget_patterns();
@@ -55,7 +58,7 @@ fn read<'a>(references: &[Reference], scope: &Scope<'a>) -> Scope<'a> {
     let is_read = |wanted: &str, with_outputs: bool| {
         references.iter().any(|reference| match reference {
             Reference::Activity { id, outputs, .. } => id == wanted && (outputs.is_some() || !with_outputs),
-            Reference::Input { .. } | Reference::RunState { .. } => false,
+            Reference::Input { .. } | Reference::RunState { .. } | Reference::ScheduleTime { .. } => false,
         })
     };
     let activities = scope.activities.iter().filter(|(id, _)| is_read(id, false));

@@ -160,7 +160,7 @@ impl<'a, 's> Kinds<'a, 's, '_> {
             (Some((_, type_)), _) => *type_,
             (None, "input") => object(self.declared.input),
             (None, "activities") => Type::Activities,
-            (None, "run") => Type::Kind(Kind::Map),
+            (None, "run" | "schedule") => Type::Kind(Kind::Map),
             (None, _) => Type::UNKNOWN,
         }
     }

@@ -298,22 +298,22 @@ fn unknown_names_are_told_with_their_places() {
     check_mistakes(
         "inputs.a == 1 ||\n  ouput.b",
         &[
-            "line 1 column 1: unknown variable \"inputs\" (did you mean \"input\"?); there are input and activities",
-            "line 2 column 3: unknown variable \"ouput\"; there are input and activities",
+            "line 1 column 1: unknown variable \"inputs\" (did you mean \"input\"?); there are input, activities and schedule",
+            "line 2 column 3: unknown variable \"ouput\"; there are input, activities and schedule",
         ],
     );
     check_mistakes(
         "input.l.all(x, x > y) && x",
         &[
-            "line 1 column 20: unknown variable \"y\"; there are input and activities",
-            "line 1 column 26: unknown variable \"x\"; there are input and activities",
+            "line 1 column 20: unknown variable \"y\"; there are input, activities and schedule",
+            "line 1 column 26: unknown variable \"x\"; there are input, activities and schedule",
         ],
     );
     check_mistakes(
         "input.l.filter(x, x == z).map(z, z) == [w]",
         &[
-            "line 1 column 24: unknown variable \"z\"; there are input and activities",
-            "line 1 column 41: unknown variable \"w\"; there are input and activities",
+            "line 1 column 24: unknown variable \"z\"; there are input, activities and schedule",
+            "line 1 column 41: unknown variable \"w\"; there are input, activities and schedule",
         ],
     );
     check_mistakes(
@@ -322,7 +322,7 @@ fn unknown_names_are_told_with_their_places() {
             "line 1 column 9: unknown function \"startWith\" (did you mean \"startsWith\"?)",
             "line 1 column 27: unknown function \"foo\"",
             "line 1 column 37: unknown function \"math.foo\" (did you mean \"math.floor\"?)",
-            "line 1 column 57: unknown variable \"lists\"; there are input and activities",
+            "line 1 column 57: unknown variable \"lists\"; there are input, activities and schedule",
             "line 1 column 63: unknown function \"range\"",
         ],
     );
@@ -630,6 +630,14 @@ fn read(source: &str) -> Vec<String> {
                 position.line,
                 position.column,
                 segments(path),
+                if *is_presence { "?" } else { "" }
+            )
+        }
+        Reference::ScheduleTime { is_presence, position } => {
+            format!(
+                "{}:{} schedule.time{}",
+                position.line,
+                position.column,
                 if *is_presence { "?" } else { "" }
             )
         }

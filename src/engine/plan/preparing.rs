@@ -89,8 +89,17 @@ impl Planner<'_> {
         if self.compiled.is_finally(activity) {
             scope = scope.with_run_state(self.run_state());
         }
+        let time = self.schedule_time();
+        if let Some(time) = &time {
+            scope = scope.with_schedule_time(time);
+        }
         when.evaluate(&scope)
             .map_err(|why| (FailureReason::ExpressionError, printable(&format!("when: {why}"))))
+    }
+
+    /// The tick that the run was made for.
+    fn schedule_time(&self) -> Option<String> {
+        self.stored.scheduled_time.as_ref().map(|time| time.0.to_string())
     }
 
     /// The values of some bindings, from what is stored; what is absent is left out.
@@ -98,6 +107,9 @@ impl Planner<'_> {
         let values = bindings.iter().filter_map(|binding| {
             if binding.root == Root::RunState {
                 return Some((binding.target.clone(), Value::from(self.run_state())));
+            }
+            if binding.root == Root::ScheduleTime {
+                return Some((binding.target.clone(), Value::from(self.schedule_time()?)));
             }
             let found = self.find(binding)?;
             Some((binding.target.clone(), found.to_value()))
@@ -108,7 +120,7 @@ impl Planner<'_> {
     /// Where a binding leads. The outputs of what was skipped are absent, also as a whole.
     fn find(&self, binding: &Binding) -> Option<Found<'_>> {
         match binding.root {
-            Root::RunState => None,
+            Root::RunState | Root::ScheduleTime => None,
             Root::Input => path::read(self.input(), &binding.path),
             // The entry, not the stored one: the output of an orchestration is written with the last results.
             Root::Activity(activity) => match (&self.entry(activity).outputs, self.state(activity)) {
@@ -130,6 +142,9 @@ impl Planner<'_> {
         let path = path::display(&binding.path);
         let (what, has) = match binding.root {
             Root::RunState => ("there is no run.state".to_owned(), None),
+            Root::ScheduleTime => {
+                ("there is no schedule.time, because no schedule made this run,".to_owned(), None)
+            }
             Root::Input => (format!("the input has no \"{path}\""), Some(self.input())),
             Root::Activity(read) if self.state(read) == ActivityState::Skipped => {
                 (format!("activity \"{}\" was skipped and has no outputs", self.id(read)), None)

@@ -12,6 +12,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Schedule;
+pub use crate::api::orchestration_schedule::{CatchUp, ConcurrencyPolicy, MAX_HISTORY};
 use crate::engine::problem::{Problem, ProblemCode};
 use due::due;
 use ledger::Ledger;
@@ -21,35 +22,9 @@ mod ledger;
 
 /// Most ticks that are made up for with `catchUp: All`: the newest ones.
 pub const MAX_CATCH_UP: usize = 100;
-/// Most entries that a decision adds to the history: the newest ones.
-pub const MAX_HISTORY: usize = 10;
 /// How late the controller itself may be: a change of leaders takes up to 17 s, and then it has to list everything. A
 /// tick that is seen so late was not missed.
 pub const WORST_DELAY: SignedDuration = SignedDuration::from_secs(30);
-
-/// What happens to a tick while an earlier run has not finished.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ConcurrencyPolicy {
-    /// It waits, until its starting deadline or the next tick.
-    #[default]
-    Forbid,
-    /// It runs beside.
-    Allow,
-    /// The earlier run is terminated first. With `catchUp: All` too, only the last tick is made up for.
-    Replace,
-}
-
-/// Which ticks, missed within the starting deadline, are made up for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CatchUp {
-    /// None.
-    None,
-    /// The last one.
-    #[default]
-    Latest,
-    /// All, the oldest first; at most [`MAX_CATCH_UP`].
-    All,
-}
 
 /// What a schedule asks for besides its times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

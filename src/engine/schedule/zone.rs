@@ -8,8 +8,8 @@ use jiff::{Timestamp, tz::Offset};
 use crate::engine::condition::cut;
 use crate::engine::problem::{Problem, ProblemCode};
 
-/// The zone of a schedule that names none.
-pub const DEFAULT: &str = "Etc/UTC";
+pub use crate::api::orchestration_schedule::DEFAULT_TIME_ZONE as DEFAULT;
+
 /// The field that all of this is about.
 const PATH: &str = "spec.timeZone";
 /// Most names that are proposed.

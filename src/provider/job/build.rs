@@ -45,6 +45,8 @@ pub struct JobRequest<'a> {
     pub attempt: u32,
     /// When the Orchestration must have ended.
     pub deadline: Timestamp,
+    /// The tick of the schedule that made the Orchestration; nothing if none did.
+    pub scheduled_time: Option<Timestamp>,
     /// Seconds that the attempt may take from the start of its pod; nothing if only the deadline counts.
     pub timeout_seconds: Option<i64>,
     /// Seconds that the attempt may take to start.
@@ -90,6 +92,7 @@ pub fn dry_run(template: &JobTemplate, namespace: &str, name: &str) -> Value {
         discriminator: None,
         attempt: 1,
         deadline: Timestamp::UNIX_EPOCH,
+        scheduled_time: None,
         timeout_seconds: None,
         starting_deadline_seconds: DEFAULT_STARTING_DEADLINE_SECONDS,
         inputs: &Object::new(),

@@ -134,7 +134,10 @@ fn variables(request: &JobRequest<'_>) -> Vec<(String, String)> {
         ("CORRELATION_ID", request.correlation_id.unwrap_or_default().replace('\0', "")),
         ("DEADLINE", request.deadline.to_string()),
     ];
-    let mut variables: Vec<_> = context.into_iter().map(|(name, value)| (variable(name), value)).collect();
+    // Absent where it means nothing: an empty time would be a wrong one.
+    let scheduled = request.scheduled_time.map(|time| ("SCHEDULED_TIME", time.to_string()));
+    let context = context.into_iter().chain(scheduled);
+    let mut variables: Vec<_> = context.map(|(name, value)| (variable(name), value)).collect();
     variables
         .push(("TRACEPARENT".to_owned(), names::traceparent(request.uid, request.activity, request.attempt)));
     for (input, value) in request.inputs {

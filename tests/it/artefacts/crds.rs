@@ -24,6 +24,7 @@ const OPEN: &[&str] = &[
     "OrchestrationDefinition.spec.finally[].dependsOn",
     "OrchestrationDefinition.spec.finally[].inputs[]",
     "OrchestrationDefinition.spec.schema",
+    "OrchestrationSchedule.spec.orchestrationTemplate.spec.input",
 ];
 
 /// The schema of a kind, as a server gets it.
@@ -248,7 +249,7 @@ fn the_kinds_look_as_promised() {
         r#"Ready string .status.conditions[?(@.type=="Ready")].status"#,
         r#"Reason string .status.conditions[?(@.type=="Ready")].reason"#,
     ];
-    let promised: [Vec<&str>; 3] = [
+    let promised: [Vec<&str>; 4] = [
         [
             &["orchestrator.dev/v1alpha1 activitydefinitions Namespaced", r#"["actdef"] ["orchestrator"]"#],
             &ready[..],
@@ -275,6 +276,20 @@ fn the_kinds_look_as_promised() {
             r#"Message string wide .status.conditions[?(@.type=="Succeeded")].message"#,
             "select .spec.type",
             "select .status.state",
+        ],
+        vec![
+            "orchestrator.dev/v1alpha1 orchestrationschedules Namespaced",
+            r#"["orchsched"] ["orchestrator"]"#,
+            "Schedule string .spec.schedule",
+            "Zone string .spec.timeZone",
+            "Suspend boolean .spec.suspend",
+            "Active integer .status.activeCount",
+            "Last date .status.lastScheduleTime",
+            "Next string .status.nextScheduleTime",
+            r#"Ready string .status.conditions[?(@.type=="Ready")].status"#,
+            "Result string wide .status.lastResult.state",
+            "Missed integer wide .status.missed",
+            "Age date wide .metadata.creationTimestamp",
         ],
     ];
     let crds = api::crds();

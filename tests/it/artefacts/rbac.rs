@@ -38,14 +38,22 @@ const RIGHTS: &[&str] = &[
     "orchestrator.dev/orchestrationdefinitions list",
     "orchestrator.dev/orchestrationdefinitions watch",
     "orchestrator.dev/orchestrationdefinitions/status patch",
-    // Only what has a time to live.
+    // The runs of schedules.
+    "orchestrator.dev/orchestrations create",
+    // Only what has a time to live, and what is more than a schedule's history limits.
     "orchestrator.dev/orchestrations delete",
     "orchestrator.dev/orchestrations get",
     "orchestrator.dev/orchestrations list",
+    // A run that another one replaces is asked to terminate.
+    "orchestrator.dev/orchestrations patch",
     "orchestrator.dev/orchestrations watch",
     // An owner reference that blocks the deletion of its owner needs it.
     "orchestrator.dev/orchestrations/finalizers update",
     "orchestrator.dev/orchestrations/status patch",
+    "orchestrator.dev/orchestrationschedules get",
+    "orchestrator.dev/orchestrationschedules list",
+    "orchestrator.dev/orchestrationschedules watch",
+    "orchestrator.dev/orchestrationschedules/status patch",
 ];
 
 /// The same in the operator's own namespace alone.

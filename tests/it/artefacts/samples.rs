@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use serde_json::Value;
 
 use super::{documents, names, path, typed};
@@ -15,6 +15,7 @@ pub struct Samples {
     pub activities: Vec<ActivityDefinition>,
     pub definitions: Vec<OrchestrationDefinition>,
     pub orchestrations: Vec<Orchestration>,
+    pub schedules: Vec<OrchestrationSchedule>,
 }
 
 /// Reads a directory. Whatever is in it must be a sample.
@@ -27,11 +28,14 @@ pub fn load(directory: &str) -> Samples {
         let documents = documents(&file);
         assert!(!documents.is_empty(), "{} is empty", file.display());
         for document in documents {
-            assert_eq!(document["apiVersion"], "orchestrator.dev/v1alpha1", "{}", file.display());
+            let group = if document["kind"] == "ConfigMap" { "v1" } else { "orchestrator.dev/v1alpha1" };
+            assert_eq!(document["apiVersion"], group, "{}", file.display());
             assert!(document["metadata"]["namespace"].is_null(), "{} names a namespace", file.display());
             match document["kind"].as_str() {
                 Some("ActivityDefinition") => samples.activities.push(typed(&document)),
                 Some("OrchestrationDefinition") => samples.definitions.push(typed(&document)),
+                Some("OrchestrationSchedule") => samples.schedules.push(typed(&document)),
+                Some("ConfigMap") => drop(typed::<ConfigMap>(&document)),
                 Some("Orchestration") => samples.orchestrations.push(typed(&document)),
                 kind => panic!("{} has a document of kind {kind:?}", file.display()),
             }
@@ -70,7 +74,9 @@ fn every_type_that_a_sample_refers_to_is_beside_it() {
             used, activities,
             "{directory}: the activity types that are used, and those that are defined"
         );
-        let run: BTreeSet<_> = samples.orchestrations.iter().map(|o| o.spec.type_.clone()).collect();
+        let scheduled = samples.schedules.iter().map(|s| &s.spec.orchestration_template.spec.type_);
+        let run: BTreeSet<_> =
+            samples.orchestrations.iter().map(|o| &o.spec.type_).chain(scheduled).cloned().collect();
         assert_eq!(
             run, definitions,
             "{directory}: the orchestration types that are run, and those that are defined"

@@ -96,8 +96,8 @@ async fn a_mistake_in_a_source_is_told_with_its_place_and_a_way_out() {
             "UnknownReference: AT: \"run\" is neither an activity nor readable here; use input.run for the input",
         ),
         reads(
-            "schedule.time",
-            "UnknownReference: AT: \"schedule\" is neither an activity nor readable here; use input.schedule for the input",
+            "schedule.tick",
+            "UnknownReference: AT: of the schedule, only schedule.time can be read; use input.schedule for the input",
         ),
         reads("a.", "InvalidPath: AT: \"a.\" column 3: expected a name (letters, digits, \"_\", \"-\"), found the end"),
         reads(".a", "InvalidPath: AT: \".a\" column 1: expected a name (letters, digits, \"_\", \"-\"), found \".\""),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
+use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition, OrchestrationSchedule};
 use serde_json::{Value, json};
 
 use super::{BAD, findings, orchestrator, told};
@@ -11,8 +11,17 @@ use crate::support::sandbox::Sandbox;
 use crate::support::told::{condition, says};
 
 /// Files with mistakes that the API server does not see, so that the controllers judge them.
-const JUDGED: [&str; 8] =
-    ["data", "definition", "expressions", "graph", "input", "job-templates", "orchestrations", "references"];
+const JUDGED: [&str; 9] = [
+    "data",
+    "definition",
+    "expressions",
+    "graph",
+    "input",
+    "job-templates",
+    "orchestrations",
+    "references",
+    "schedules",
+];
 
 fn file(family: &str) -> String {
     format!("{BAD}/{family}.yaml")
@@ -165,6 +174,22 @@ async fn conditions_say_what_lint_says() {
                 "OrchestrationDefinition" => {
                     let told =
                         until_it_says!(sandbox, OrchestrationDefinition, name, "Ready", expected, lines);
+                    for warning in of(number, &warnings).iter().filter(|_| expected.is_empty()) {
+                        assert!(told.contains(warning.as_str()), "{warning} is not in {told}");
+                    }
+                }
+                "OrchestrationSchedule" => {
+                    let words =
+                        |found: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| -> BTreeSet<String> {
+                            let reason = &found.reason;
+                            let line = |line: &str| match (line.find(": "), line.starts_with("spec.")) {
+                                (_, true) => format!("{reason}: {line}"),
+                                (Some(_), false) if line.contains(": spec.") => line.to_owned(),
+                                (_, false) => format!("{reason}: spec.orchestrationTemplate.spec.type: {line}"),
+                            };
+                            if found.status == "True" { BTreeSet::new() } else { found.message.lines().map(line).collect() }
+                        };
+                    let told = until_it_says!(sandbox, OrchestrationSchedule, name, "Ready", expected, words);
                     for warning in of(number, &warnings).iter().filter(|_| expected.is_empty()) {
                         assert!(told.contains(warning.as_str()), "{warning} is not in {told}");
                     }

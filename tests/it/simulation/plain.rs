@@ -34,14 +34,15 @@ fn a_day_of_waiting_takes_no_time() {
     let outcome = told(scenario(), &[]);
     let took = start.elapsed();
     println!("simulation: 24 hours until the deadline in {took:.0?}, {} requests", outcome.requests);
-    // Five watches, each of them asked for again every 290 seconds, a look for unused revisions every ten minutes, and
+    // Six watches, each of them asked for again every 290 seconds, a look for unused revisions every ten minutes, and
     // the few requests of a run.
-    assert!(outcome.requests < 5 * 86_400 / 290 + 86_400 / 600 + 100, "{} requests", outcome.requests);
+    assert!(outcome.requests < 6 * 86_400 / 290 + 86_400 / 600 + 100, "{} requests", outcome.requests);
 }
 
 #[test]
 fn a_server_that_is_away_for_ten_minutes_delays_and_breaks_nothing() {
-    for at in [0, 3, 12, 15, 18, 22] {
+    // Never where a Job is asked for: its starting deadline is as long, and an attempt would be lost by right.
+    for at in [0, 3, 14, 16, 19, 23] {
         let outcome = told(Scenario::new("diamond", "a b=a c=a d=b,c"), &[(at, Fault::Down(600))]);
         assert!(
             outcome.requests < 500,

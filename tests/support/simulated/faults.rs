@@ -15,9 +15,11 @@ pub enum Kind {
     ActivityDefinitions,
     Jobs,
     Pods,
+    OrchestrationSchedules,
 }
 
 impl Kind {
+    /// Those that something befalls. There are no schedules in these worlds.
     pub const ALL: [Self; 5] = [
         Self::Orchestrations,
         Self::OrchestrationDefinitions,
@@ -34,6 +36,7 @@ impl Kind {
             "activitydefinitions" => Some(Self::ActivityDefinitions),
             "jobs" => Some(Self::Jobs),
             "pods" => Some(Self::Pods),
+            "orchestrationschedules" => Some(Self::OrchestrationSchedules),
             _ => None,
         }
     }

@@ -29,7 +29,7 @@ pub struct Process {
     life: usize,
     is_dead: AtomicBool,
     isolated_until: Mutex<Option<Instant>>,
-    taps: [Arc<Tap>; 5],
+    taps: [Arc<Tap>; 6],
 }
 
 impl Process {

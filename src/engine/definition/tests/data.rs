@@ -34,6 +34,22 @@ fn input(item: &str, expected: &str) {
 }
 
 #[test]
+fn a_tick_is_a_text_that_every_activity_may_read() {
+    input("{source: schedule.time, target: region}", "");
+    let compiled = compiled(&yaml(&["id: a, type: t, inputs: [schedule.time], when: has(schedule.time)"]));
+    assert_eq!(compiled.activities[0].inputs[0].root, Root::ScheduleTime);
+    assert_eq!(compiled.activities[0].inputs[0].target, "time");
+    let told = compile_yaml(&with_schema(&[
+        "id: a, type: strict, inputs: [{source: domain, target: id}, {source: schedule.time, target: count}]",
+    ]));
+    let told = told.unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(
+        told.starts_with("TypeMismatch: spec.activities[0].inputs[1].source: \"schedule.time\": "),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_source_is_declared_where_it_reads() {
     input("hosts", "");
     input("a.hosts", "");

@@ -230,8 +230,8 @@ fn a_word_with_a_meaning_of_its_own_is_not_read() {
     );
     source("run.state", "\"run\" is neither an activity nor readable here; use input.run for the input");
     source(
-        "schedule.time",
-        "\"schedule\" is neither an activity nor readable here; use input.schedule for the input",
+        "schedule.name",
+        "of the schedule, only schedule.time can be read; use input.schedule for the input",
     );
     check_activities(
         &["id: a, type: t, inputs: [input.run, input.activities.x]"],

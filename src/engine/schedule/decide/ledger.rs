@@ -12,7 +12,7 @@ use super::{
     Birth, CatchUp, Child, ConcurrencyPolicy, Decision, Entry, MAX_HISTORY, Missed, Observed, Record,
     Situation, WORST_DELAY,
 };
-use crate::engine::schedule::child_name;
+use crate::engine::schedule::{child_name, tick_of};
 
 /// What is written down while a decision is made.
 pub(super) struct Ledger {
@@ -206,13 +206,6 @@ fn fate(
         Some(why) => Fate::Missed(Missed::NotReady(why.to_owned())),
         None => Fate::Run(name),
     }
-}
-
-/// The tick of a child, by its name.
-fn tick_of(schedule: &str, child: &str) -> Option<Timestamp> {
-    let minutes: i64 = child.rsplit('-').next()?.parse().ok()?;
-    let tick = Timestamp::from_second(minutes.checked_mul(60)?).ok()?;
-    (child_name(schedule, tick) == child).then_some(tick)
 }
 
 /// Why it is too late for a tick, if it is.

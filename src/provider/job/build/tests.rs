@@ -30,6 +30,7 @@ fn job(inputs: Value, pod: Value) -> Value {
         timeout_seconds: None,
         starting_deadline_seconds: 600,
         deadline: "2026-11-21T10:00:00Z".parse().unwrap(),
+        scheduled_time: None,
         inputs: &object(inputs),
         template: &template(pod),
     })
@@ -95,6 +96,34 @@ fn the_job_is_the_golden_one() {
 fn the_job_is_one_that_kubernetes_types_can_read_whole() {
     let typed: k8s_openapi::api::batch::v1::Job = serde_json::from_value(golden()).unwrap();
     assert_eq!(serde_json::to_value(typed).unwrap(), golden());
+}
+
+#[test]
+fn only_a_run_of_a_schedule_knows_a_tick() {
+    let pod = template(json!({"spec": {"containers": [{"name": "main", "image": "x"}]}}));
+    let built = |scheduled_time| {
+        build(&JobRequest {
+            namespace: "prod",
+            orchestration: "o",
+            uid: "u",
+            orchestration_type: "t",
+            correlation_id: None,
+            activity: "a",
+            activity_type: "t",
+            discriminator: None,
+            attempt: 1,
+            timeout_seconds: None,
+            starting_deadline_seconds: 600,
+            deadline: "2026-11-21T10:00:00Z".parse().unwrap(),
+            scheduled_time,
+            inputs: &Object::new(),
+            template: &pod,
+        })
+    };
+    let name = "ORCHESTRATOR_SCHEDULED_TIME";
+    assert_eq!(variable(&built(None), "containers/0", name), None);
+    let tick = "2026-11-21T09:00:00Z".parse().unwrap();
+    assert_eq!(variable(&built(Some(tick)), "containers/0", name), Some("2026-11-21T09:00:00Z"));
 }
 
 #[test]
@@ -213,6 +242,7 @@ fn long_names_are_whole_in_annotations_and_cut_in_labels() {
         timeout_seconds: None,
         starting_deadline_seconds: 600,
         deadline: Timestamp::UNIX_EPOCH,
+        scheduled_time: None,
         inputs: &Object::new(),
         template: &template(json!({"spec": {"containers": [{}]}})),
     });

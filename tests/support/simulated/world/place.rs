@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::CustomResourceExt;
-use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
 use orchestrator::clock::Clock;
 use orchestrator::config::Settings;
 use orchestrator::embedded::kinds::definition::Definition;
@@ -100,7 +98,7 @@ async fn work_on(server: &Server, clock: Arc<VirtualClock>) {
 
 /// A server with our kinds and nothing else.
 pub fn empty(clock: Arc<dyn Clock>) -> Server {
-    let kinds = [ActivityDefinition::crd(), OrchestrationDefinition::crd(), Orchestration::crd()];
+    let kinds = orchestrator::api::crds();
     let compile = |kind| Definition::compile(&serde_json::to_value(kind).unwrap()).unwrap();
     let builder = Server::builder(clock).random(Random::from_seed(1));
     kinds.into_iter().map(compile).fold(builder, |builder, kind| builder.definition(kind)).build()
