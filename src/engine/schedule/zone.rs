@@ -62,6 +62,10 @@ pub fn find(name: &str) -> Result<TimeZone, Problem> {
         return Ok(zone);
     }
     let shown = cut(name.to_owned(), MAX_COMPARED);
+    if PLACEHOLDERS.contains(&name) {
+        let message = format!("\"{shown}\" stands for a zone that nobody has set: did you mean Etc/UTC?");
+        return refuse(ProblemCode::UnknownTimeZone, message);
+    }
     if let Some(hours) = offset(name) {
         let message = match hours {
             Some(0) => format!("\"{shown}\" is a difference from UTC and no zone: did you mean Etc/UTC?"),
