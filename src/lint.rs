@@ -331,7 +331,7 @@ fn check_input(subject: &mut Subject<'_>, spec: &OrchestrationSpec, schema: Opti
         subject.tell(Severity::Error, Some(reason), path, message);
         return;
     }
-    match acceptance::check_input(schema, spec.input.as_ref()) {
+    match acceptance::check_input(&spec.type_, schema, spec.input.as_ref()) {
         None => {}
         Some(Refusal::TooLarge(message)) => {
             subject.tell(Severity::Error, Some("InputTooLarge"), "spec.input", message);
