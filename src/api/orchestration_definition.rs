@@ -169,7 +169,8 @@ pub struct Activity {
     /// Whether the activity is done at all: a CEL expression over `input` and the `activities.<id>.state` and
     /// `activities.<id>.outputs` of those that it depends on, directly or through others; an id with `-` is
     /// `activities["tenant-config"]`. False: the activity is Skipped, which counts as done for those that depend on
-    /// it, and it has no outputs. An error in it fails the activity. At most 4096 characters.
+    /// it, and it has no outputs: in an expression they are `{}`, so that `has(activities.<id>.outputs.url)` is false.
+    /// An error in it fails the activity. At most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,

@@ -280,11 +280,9 @@ fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Vec
     }
     // A schema with mistakes is told with its definition.
     let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile_object(raw).ok());
-    match acceptance::check_input(schema.as_ref(), input, acceptance::INPUT) {
-        Some(refusal) => {
-            let (reason, text) = refusal.told();
-            text.lines().map(|line| format!("{reason}: {line}")).collect()
-        }
+    let type_ = definition.metadata.name.as_deref().unwrap_or_default();
+    match acceptance::check_input(type_, schema.as_ref(), input, acceptance::INPUT) {
+        Some(refusal) => refusal.lines(),
         None => Vec::new(),
     }
 }

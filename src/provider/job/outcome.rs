@@ -97,14 +97,20 @@ fn complete(pod: Option<&PodFacts>, expectation: Expectation<'_>) -> Verdict {
             Verdict::Complete(Object::new())
         };
     };
+    let cut_note = cut_note(first, pod.message_limit);
     match value::parse_outputs(&first.message) {
+        // Blanks alone are no outputs, but what was cut away before so many of them may have been some. An object that
+        // follows on a cut is whole: nothing that ends in an object is JSON with anything but blanks before it.
+        Ok(_) if !cut_note.is_empty() && first.message.trim().is_empty() => Verdict::Failed {
+            reason: FailureReason::OutputInvalid,
+            message: format!("outputs must be a JSON object: only blanks are left{cut_note}"),
+        },
         Ok(outputs) => Verdict::Complete(outputs),
         Err(problem) => Verdict::Failed {
             reason: FailureReason::OutputInvalid,
             message: format!(
-                "outputs must be a JSON object: {}{}",
+                "outputs must be a JSON object: {}{cut_note}",
                 text::head(&text::one_line(&problem), MAX_WORDS),
-                cut_note(first, pod.message_limit)
             ),
         },
     }

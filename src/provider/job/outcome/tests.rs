@@ -579,6 +579,17 @@ fn the_largest_outputs_that_kubernetes_keeps_are_read() {
 }
 
 #[test]
+fn blanks_that_fill_a_message_may_have_cut_outputs_away() {
+    let cut = "outputs must be a JSON object: only blanks are left; possibly cut to its last 4,096 bytes, the most that Kubernetes keeps";
+    let full = |blank: &str| succeeded(&blank.repeat(4096));
+    check_with(&complete_job(), Some(&full(" ")), OUTPUTS, FailureReason::OutputInvalid, cut);
+    check_with(&complete_job(), Some(&full("\n")), OUTPUTS, FailureReason::OutputInvalid, cut);
+    check_complete(Some(&succeeded(&" ".repeat(4092))), OUTPUTS, json!({}));
+    let behind = format!("{}{{\"a\":1}}", " ".repeat(4096 - 7));
+    check_complete(Some(&succeeded(&behind)), OUTPUTS, json!({"a": 1}));
+}
+
+#[test]
 fn a_message_cannot_steer_a_terminal() {
     let hostile = crashed(1, "Error", "\u{1b}[31mfirst\u{1b}[0m\r\nsecond\0\u{202e}dne\u{9b}2J\n");
     check(
@@ -601,6 +612,17 @@ fn a_long_message_keeps_the_last_words() {
 }
 
 proptest! {
+    // What is left of outputs that were cut parses only if nothing but blanks was cut away.
+    #[test]
+    fn no_end_of_outputs_is_taken_for_outputs(
+        keys in prop::collection::vec("[a-z{}\":, ]{0,6}", 1..6), cut in 1usize..200,
+    ) {
+        let nested = keys.iter().fold(json!({}), |inner, key| json!({key.as_str(): inner, "k": [inner], "s": key}));
+        let text = nested.to_string();
+        let end = text.get(cut.min(text.len() - 1)..).unwrap_or_default();
+        prop_assert!(value::parse_outputs(end).is_err(), "{end}");
+    }
+
     #[test]
     fn nothing_that_a_pod_or_a_job_says_makes_it_panic_or_talk_too_long(
         code in any::<i32>(), signal in any::<Option<i32>>(), texts in prop::collection::vec(".{0,200}|[🦀\u{0}]{900,1100}", 6),
