@@ -108,7 +108,7 @@ impl Book {
         if let Some(untold) = untold {
             self.broken(22, untold);
         }
-        if !has_run_last && !(is_left_out && message.contains("finally was left out")) {
+        if !(has_run_last || is_left_out && message.contains("finally was left out")) {
             self.broken(10, "it ended without what is in finally".to_owned());
         }
         // Which of the two was first, when both hold, is decided by whoever looks first, and stands in stopReason.
