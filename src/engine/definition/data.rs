@@ -210,7 +210,7 @@ impl<'a> Scope<'a> {
                 let name = self.names.get(activity).copied().unwrap_or_default();
                 (format!("activity \"{name}\" declares no output \"{shown}\""), undeclared.has)
             }
-            Root::RunState => return None,
+            Root::RunState | Root::ScheduleTime => return None,
         };
         let meant = or_else_has(found, last, &names);
         Some(format!("{what}{meant}; declare it, or say additionalProperties: true"))
