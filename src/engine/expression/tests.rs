@@ -318,7 +318,7 @@ fn negations_cancel_each_other_out() {
     check_mistakes(
         "!!input.a &&\n  inptu.b",
         &[
-            "line 2 column 3: unknown variable \"inptu\" (did you mean \"input\"?); there are input and activities",
+            "line 2 column 3: unknown variable \"inptu\" (did you mean \"input\"?); there are input, activities and schedule",
         ],
     );
 }
@@ -356,7 +356,7 @@ fn a_function_is_called_as_it_is_meant() {
         "type(input.a) == int",
         &[
             "line 1 column 1: \"type\" is not supported: a type is no value here",
-            "line 1 column 18: unknown variable \"int\"; there are input and activities",
+            "line 1 column 18: unknown variable \"int\"; there are input, activities and schedule",
         ],
     );
     check("dyn(input.count) == 3 && bool('true') && !bool('f') && bool(true)", Ok(true));

@@ -114,7 +114,7 @@ async fn a_tick_whose_run_the_history_limits_have_deleted_is_not_made_again() {
     assert_eq!(removed[0].last.0, at("2026-01-01T18:00:00Z"));
 
     // More than the history names, and before the first tick.
-    let (from, to) = ("2026-01-01T01:00", "2026-01-01T20:30");
+    let (from, to) = ("2026-01-01T01:00", "2026-01-01T20:05");
     let done = backfilled(&sandbox, from, to, 100, false).await.unwrap();
     assert_eq!(
         done.lines().last(),
