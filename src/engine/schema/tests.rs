@@ -324,7 +324,7 @@ fn types_are_known_through_alternatives() {
         _ => None,
     };
     let is = |schema: Value, expected: Option<&str>| {
-        assert_eq!(types(schema.clone()).as_deref(), expected, "{schema}")
+        assert_eq!(types(schema.clone()).as_deref(), expected, "{schema}");
     };
     is(json!({"allOf": [{"type": "string"}, {"minLength": 1}]}), Some("string"));
     is(json!({"anyOf": [{"type": "string"}, {"type": "integer"}]}), Some("string or integer"));
