@@ -89,10 +89,10 @@ async fn what_a_node_cannot_mount_and_what_comes_after_an_init_container_is_wait
     let ids = ["secret", "config", "image", "slow"];
     let activities: Value = ids.iter().map(|type_| independent(type_, &[type_])[0].clone()).collect();
     scene.run(json!({ "activities": activities }), json!({})).await;
-    // The two words for an image take turns, and only the first of them is news.
-    let said = async |id: &str, reason: &str| {
-        let is_said =
-            |entry: &ActivityStatus| entry.reason.as_deref().is_some_and(|said| said.starts_with(reason));
+    let said = async |id: &str, reasons: &str| {
+        let is_said = |entry: &ActivityStatus| {
+            entry.reason.as_ref().is_some_and(|said| reasons.split(' ').any(|reason| reason == said))
+        };
         let entry = scene.activity(id, is_said).await;
         assert_eq!((entry.state, entry.start_time), (ActivityState::Running, None), "{id}");
         entry.message.unwrap()
@@ -102,7 +102,8 @@ async fn what_a_node_cannot_mount_and_what_comes_after_an_init_container_is_wait
     };
     assert_eq!(said("secret", "FailedMount").await, missing("secret"));
     assert_eq!(said("config", "FailedMount").await, missing("configmap"));
-    let message = said("image", "ErrImagePull").await;
+    // The two words for an image take turns.
+    let message = said("image", "ErrImagePull ImagePullBackOff").await;
     assert!(message.contains("127.0.0.1:1/missing:1"), "{message}");
     assert_eq!(said("slow", "PodInitializing").await, "init container fetch runs");
     scene.let_the_deadline_pass().await;
