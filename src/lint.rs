@@ -333,7 +333,7 @@ fn check_input(subject: &mut Subject<'_>, spec: &OrchestrationSpec, schema: Opti
         subject.tell(Severity::Error, Some(reason), path, message);
         return;
     }
-    match acceptance::check_input(schema, spec.input.as_ref(), acceptance::INPUT) {
+    match acceptance::check_input(&spec.type_, schema, spec.input.as_ref(), acceptance::INPUT) {
         None => {}
         Some(Refusal::TooLarge(message)) => {
             subject.tell(Severity::Error, Some(acceptance::INPUT_TOO_LARGE), acceptance::INPUT, message);

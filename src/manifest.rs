@@ -24,6 +24,8 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// The path that stands for standard input.
 const STANDARD_INPUT: &str = "-";
+/// What it is called where something is said of it.
+const STANDARD_INPUT_SHOWN: &str = "<stdin>";
 
 /// Where a document stands. The order is that of reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,6 +155,15 @@ pub fn read(paths: &[PathBuf], extent: Extent) -> Vec<Result<Part, Mistake>> {
     parts
 }
 
+/// What is said of a path in which there is no document at all.
+#[must_use]
+pub fn no_document(path: &Path) -> Mistake {
+    let is_input = path.as_os_str() == STANDARD_INPUT;
+    let file = if is_input { PathBuf::from(STANDARD_INPUT_SHOWN) } else { path.to_owned() };
+    let message = "holds no document: nothing was checked".to_owned();
+    Mistake { place: Place { file, ..Place::default() }, message }
+}
+
 /// Every file with its text, or why it cannot be read.
 fn sources(paths: &[PathBuf], extent: Extent) -> impl Iterator<Item = (Place, Result<String, String>)> {
     let mut seen = BTreeSet::new();
@@ -160,7 +171,7 @@ fn sources(paths: &[PathBuf], extent: Extent) -> impl Iterator<Item = (Place, Re
     for path in paths {
         if path.as_os_str() == STANDARD_INPUT {
             if seen.insert(path.clone()) {
-                all.push((PathBuf::from("<stdin>"), bounded(std::io::stdin().lock())));
+                all.push((PathBuf::from(STANDARD_INPUT_SHOWN), bounded(std::io::stdin().lock())));
             }
             continue;
         }

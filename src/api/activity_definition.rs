@@ -73,9 +73,9 @@ pub struct ActivityDefinitionSpec {
     #[schemars(range(min = 1, max = MAX_SECONDS))]
     pub timeout_seconds: Option<i64>,
 
-    /// How long an attempt may take from being ready to the start of its pod, in seconds, 1 to 31536000; one that has
-    /// not started by then has failed. It covers quota, images that cannot be pulled, and nodes that have no room.
-    /// Default 600.
+    /// How long an attempt may take from being ready to the start of the first container of its pod, in seconds, 1 to
+    /// 31536000; one that has not started by then has failed. It covers quota, images that cannot be pulled, nodes that
+    /// have no room, and all that init containers do. Default 600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_SECONDS))]
     pub starting_deadline_seconds: Option<i64>,

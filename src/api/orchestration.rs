@@ -75,7 +75,8 @@ pub struct OrchestrationSpec {
     pub correlation_id: Option<String>,
 
     /// While true nothing new starts, new attempts included; what runs goes on. May be changed at any time. The deadline
-    /// does not wait.
+    /// does not wait. An Orchestration that fails, is shut down or reaches its deadline meanwhile ends without what is in
+    /// `finally`, and its conditions say so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub suspend: bool,
 
@@ -93,7 +94,7 @@ pub struct OrchestrationSpec {
 
     /// Name of a finished Orchestration of the same type and with the same input, in the same namespace. What succeeded or
     /// was skipped there is taken over and not run again, as far as it and all that it depends on are still defined in
-    /// the same way. Immutable.
+    /// the same way, retries and times included. One that was refused has nothing to take over. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub resume_from: Option<String>,
@@ -223,7 +224,7 @@ pub struct ActivityStatus {
     /// When the next attempt starts at the earliest; only while Retrying.
     #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub next_attempt_time: Option<Time>,
-    /// When the pod of the current attempt started.
+    /// When the first container of the current attempt's pod started.
     #[serde(default, deserialize_with = "time_or_nothing", skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
     /// When the activity reached its final state.

@@ -74,7 +74,8 @@ pub struct OrchestrationDefinitionSpec {
     /// Activities that start when all others are final, whatever the result, at most 100: clean-up and notices. They have
     /// no `dependsOn`, read the outputs of any activity (absent if it has none) and `run.state`, which is what the
     /// state of the Orchestration is about to be, and cannot turn a failure into success; one that fails makes the
-    /// Orchestration fail. They run after a shutdown with Stop and after the deadline too, not after Terminate.
+    /// Orchestration fail. They run after a shutdown with Stop and after the deadline too, not after Terminate, nor
+    /// where the end comes while the Orchestration is suspended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
     pub finally: Vec<Activity>,
@@ -169,7 +170,8 @@ pub struct Activity {
     /// Whether the activity is done at all: a CEL expression over `input` and the `activities.<id>.state` and
     /// `activities.<id>.outputs` of those that it depends on, directly or through others; an id with `-` is
     /// `activities["tenant-config"]`. False: the activity is Skipped, which counts as done for those that depend on
-    /// it, and it has no outputs. An error in it fails the activity. At most 4096 characters.
+    /// it, and it has no outputs: in an expression they are `{}`, so that `has(activities.<id>.outputs.url)` is false.
+    /// An error in it fails the activity. At most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
@@ -184,8 +186,8 @@ pub struct Activity {
     #[schemars(range(min = 1, max = MAX_SECONDS))]
     pub timeout_seconds: Option<i64>,
 
-    /// How long an attempt may take from being ready to the start of its pod, in seconds, 1 to 31536000. Default: what
-    /// the ActivityDefinition says.
+    /// How long an attempt may take from being ready to the start of the first container of its pod, in seconds, 1 to
+    /// 31536000. Default: what the ActivityDefinition says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_SECONDS))]
     pub starting_deadline_seconds: Option<i64>,

@@ -16,6 +16,8 @@ use super::schema;
 pub const DEFAULT_TIME_ZONE: &str = "Etc/UTC";
 /// Most runs that `status.active` names.
 pub const MAX_ACTIVE: usize = 100;
+/// Most ranges of ticks in `status.removed`.
+pub const MAX_REMOVED: usize = 20;
 /// Most ticks that `status.history` names.
 pub const MAX_HISTORY: usize = 10;
 
@@ -67,7 +69,7 @@ pub struct OrchestrationScheduleSpec {
     pub suspend: bool,
 
     /// What happens at a tick while an earlier run of this schedule has not finished: the tick waits for its end, until
-    /// its starting deadline or the next tick (Forbid), it runs beside (Allow), or the earlier run is ended with
+    /// its starting deadline or the next tick, with `catchUp: All` however many come (Forbid), it runs beside (Allow), or the earlier run is ended with
     /// `shutdown: Terminate` and waited for (Replace). Default Forbid.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
@@ -101,7 +103,8 @@ pub struct OrchestrationScheduleSpec {
 /// What happens to a tick while an earlier run has not finished.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConcurrencyPolicy {
-    /// It waits, until its starting deadline or the next tick.
+    /// It waits, until its starting deadline or the next tick. With `catchUp: All` the ticks wait in a row, and each is made
+    /// when the one before has ended.
     #[default]
     Forbid,
     /// It runs beside.
@@ -249,6 +252,11 @@ pub struct OrchestrationScheduleStatus {
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "atomic"))]
     pub history: Vec<Tick>,
 
+    /// Ticks whose runs the history limits have deleted, at most 20 ranges. Backfilling leaves them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub removed: Vec<TickRange>,
+
     /// The end of the run that has ended last, so that a schedule that fails can be seen without its runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_result: Option<LastResult>,
@@ -302,6 +310,16 @@ pub struct Tick {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+}
+
+/// Ticks from one to another.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TickRange {
+    /// The first tick.
+    pub first: Time,
+    /// The last tick.
+    pub last: Time,
 }
 
 /// The end of a run.

@@ -171,7 +171,7 @@ pub fn activities(_: &mut SchemaGenerator) -> Schema {
                     "type": "string", "maxLength": 64,
                 },
                 "startTime": {
-                    "description": "When the pod of the current attempt started.",
+                    "description": "When the first container of the current attempt started; its init containers come before.",
                     "type": "string", "maxLength": 64,
                 },
                 "completionTime": {

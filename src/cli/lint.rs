@@ -12,7 +12,7 @@ use crate::engine::text::one_line;
 use crate::lint::{Finding, Options, Report, Severity, lint};
 use crate::manifest::{self, Extent};
 
-/// Exit code when a file cannot be read.
+/// Exit code when a file cannot be read, or there is nothing to be checked.
 const UNREADABLE: u8 = 2;
 
 /// Flags of `lint`.
@@ -52,6 +52,11 @@ pub fn run(arguments: &LintArguments) -> anyhow::Result<ExitCode> {
             Ok(part) => parts.push(part),
             Err(mistake) => unreadable.push(Finding::from(mistake)),
         }
+    }
+    // Mostly a file that was not written, or a pipe whose other end has failed.
+    if unreadable.is_empty() && parts.iter().all(|part| part.value.is_null()) {
+        let nothing = arguments.paths.iter().map(|path| manifest::no_document(path));
+        unreadable.extend(nothing.map(Finding::from));
     }
     let options =
         Options { allow_missing: arguments.allow_missing, allow_host_access: arguments.allow_host_access };

@@ -44,10 +44,10 @@ pub enum Command {
     /// It belongs to the schedule, and its tick is this moment. The schedule's concurrency policy is not asked; a run
     /// that is not wanted beside others can be ended with shutdown: Terminate.
     Trigger(TriggerArguments),
-    /// Make the runs of ticks that have passed. Ticks that have a run are skipped.
+    /// Make the runs of ticks that have passed. Ticks that have a run, or had one, are skipped.
     ///
-    /// Unless the concurrency policy is Allow, each run is waited for before the next one is made; after an interruption
-    /// the same command goes on where it was. Exit code 0: every tick has a run, 1: one could not be made, 2: something is
+    /// Unless the concurrency policy is Allow, each run is made when no other one is unfinished and no tick of the schedule
+    /// itself waits; after an interruption the same command goes on where it was. Exit code 0: every tick has a run, 1: one could not be made, 2: something is
     /// wrong and nothing was made.
     Backfill(BackfillArguments),
 }
@@ -57,9 +57,9 @@ pub enum Command {
 pub struct NextArguments {
     /// Five fields or a word such as @daily; or the name of an OrchestrationSchedule.
     pub schedule: String,
-    /// Zone of an expression, a name of the IANA database.
-    #[arg(long, default_value = zone::DEFAULT)]
-    pub zone: String,
+    /// Zone of an expression, a name of the IANA database. Default: Etc/UTC. An OrchestrationSchedule has its own.
+    #[arg(long)]
+    pub zone: Option<String>,
     /// How many ticks.
     #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub number: u16,
@@ -98,6 +98,9 @@ pub struct BackfillArguments {
     /// Only tell what would be made.
     #[arg(long)]
     pub dry_run: bool,
+    /// Make those too whose runs were deleted by the history limits: once more.
+    #[arg(long)]
+    pub again: bool,
     /// Its namespace. Default: that of the kubeconfig.
     #[arg(long)]
     pub namespace: Option<String>,
@@ -151,8 +154,12 @@ async fn next(
 ) -> anyhow::Result<Result<Made, Refusal>> {
     let text = &arguments.schedule;
     let is_expression = text.contains(char::is_whitespace) || text.starts_with('@') || text.contains('*');
-    let compiled = if is_expression {
-        Schedule::compile(text, Some(&arguments.zone)).map_err(|problems| refusal(&problems))
+    let refused = |why: &str| Ok(Err(Refusal(vec![why.to_owned()])));
+    let compiled = if is_expression || text.is_empty() {
+        let zone = arguments.zone.as_deref().unwrap_or(zone::DEFAULT);
+        Schedule::compile(text, Some(zone)).map_err(|problems| refusal(&problems))
+    } else if arguments.zone.is_some() {
+        return refused("--zone: an OrchestrationSchedule has its own, this is for expressions");
     } else {
         let (client, namespace) = connect(arguments.namespace.as_deref()).await?;
         manual::find(&client, &namespace, text).await?.and_then(|found| manual::compiled(&found))
@@ -166,7 +173,11 @@ async fn next(
         Some(Ok(after)) => after,
         Some(Err(why)) => return Ok(Err(Refusal(vec![format!("--after: {why}")]))),
     };
-    for tick in schedule.after(after).take(arguments.number.into()) {
+    let mut ticks = schedule.after(after).take(arguments.number.into()).peekable();
+    if ticks.peek().is_none() {
+        return refused("there is no tick to come");
+    }
+    for tick in ticks {
         // A reader that has gone away (a closed pipe) wants no more.
         if writeln!(output, "{}", line(&schedule, tick)).is_err() {
             break;
@@ -208,7 +219,7 @@ mod tests {
     async fn printed(schedule: &str, zone: &str, number: u16, after: &str) -> Result<String, Vec<String>> {
         let arguments = NextArguments {
             schedule: schedule.to_owned(),
-            zone: zone.to_owned(),
+            zone: Some(zone.to_owned()),
             number,
             after: Some(after.to_owned()),
             namespace: None,
@@ -233,6 +244,17 @@ mod tests {
              Sun 2026-10-25 02:00:00 +01:00  2026-10-25T01:00:00Z\n\
              Sun 2026-10-25 03:00:00 +01:00  2026-10-25T02:00:00Z\n"
         );
+        // A time that the gap leaves out is the first instant after it, where a fixed time in it is due.
+        assert_eq!(
+            printed("30 2 * * *", "Europe/Paris", 1, "2026-03-29T01:59").await.unwrap(),
+            "Sun 2026-03-29 03:00:00 +02:00  2026-03-29T01:00:00Z\n"
+        );
+        let paris = Schedule::compile("30 2 * * *", Some("Europe/Paris")).unwrap();
+        for inside in ["2026-03-29T02:00", "2026-03-29T02:30", "2026-03-29T02:59:59"] {
+            assert_eq!(time(inside, &paris).unwrap().to_string(), "2026-03-29T01:00:00Z", "{inside}");
+        }
+        assert_eq!(time("2026-03-29T03:00", &paris).unwrap().to_string(), "2026-03-29T01:00:00Z");
+        assert_eq!(time("2026-10-25T02:30", &paris).unwrap().to_string(), "2026-10-25T00:30:00Z");
         assert_eq!(printed("@yearly", "Etc/UTC", 1, "2026-01-01").await.unwrap().lines().count(), 1);
     }
 

@@ -69,6 +69,11 @@ impl Backoff {
                 tracing::debug!(%kind, %namespace, %name, %error, ?pause, "conflict");
                 Action::requeue(pause)
             }
+            Err(error) if error.is_namespace_terminating() => {
+                let pause = pause(self.count(key));
+                tracing::debug!(%kind, %namespace, %name, %error, ?pause, "nothing is made in a namespace that goes");
+                Action::requeue(pause)
+            }
             Err(error) => {
                 let failures = self.count(key);
                 let pause = pause(failures);

@@ -2,7 +2,7 @@
 //!
 //! Responsible for: one classification for every controller. Must never: hide the server's own words.
 
-use crate::client::{Class, class, words};
+use crate::client::{Class, answer, class, is_namespace_terminating, words};
 
 /// What went wrong in a reconcile. What can be told in a status is not an error.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,15 @@ impl Error {
         }
     }
 
+    /// Whether the namespace is being deleted, and all in it with it.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        match self {
+            Self::Write { source, .. } => answer(source).is_some_and(is_namespace_terminating),
+            _ => false,
+        }
+    }
+
     /// Whether the object is gone, so that nothing is left to do.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -60,5 +69,23 @@ impl Error {
             Self::Write { source: kube::Error::Api(status), .. } => status.is_not_found(),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+    use serde_json::json;
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_told_from_other_refusals() {
+        let is_one = |details: serde_json::Value| {
+            let status: Status = serde_json::from_value(json!({"code": 403, "details": details})).unwrap();
+            Error::Write { what: "a revision", source: kube::Error::Api(status.boxed()) }
+                .is_namespace_terminating()
+        };
+        assert!(is_one(json!({"causes": [{"reason": "NamespaceTerminating", "message": "…"}]})));
+        assert!(!is_one(json!({})) && !Error::NotReady.is_namespace_terminating());
     }
 }

@@ -15,7 +15,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter as Source};
 use super::context::ClientHandle;
 
 use crate::api::{Orchestration, labels};
-use crate::client::bounded;
+use crate::client::{answer, bounded, is_namespace_terminating, words};
 use crate::clock::Clock;
 use crate::engine::condition::cut;
 use crate::engine::definition::Compiled;
@@ -140,8 +140,13 @@ impl Reporter {
             let event = Event { type_, reason, note: Some(note), action, secondary: None };
             bounded(self.recorder.publish(&event, &reference)).await
         };
-        if let Err(error) = published {
-            tracing::warn!(%error, "cannot publish an Event");
+        match published {
+            Ok(()) => {}
+            // Nobody is left to be told.
+            Err(error) if answer(&error).is_some_and(is_namespace_terminating) => {
+                tracing::debug!(error = words(&error), "no Event in a namespace that is being deleted");
+            }
+            Err(error) => tracing::warn!(error = words(&error), "cannot publish an Event"),
         }
     }
 
@@ -177,5 +182,71 @@ impl Reporter {
         };
         let api: Api<events::Event> = Api::namespaced(self.client.0.clone(), &namespace);
         bounded(api.create(&PostParams::default(), &event)).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Mutex, PoisonError};
+
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged of an Event that a server refuses with these details.
+    async fn logged(details: serde_json::Value) -> String {
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
+            "message": "the words of the server", "details": details,
+        });
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let answer =
+                http::Response::builder().status(403).body(Body::from(status.to_string().into_bytes()));
+            std::future::ready(answer.map_err(kube::Error::HttpError))
+        });
+        let log = Log::default();
+        let written = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let client = ClientHandle(Client::new(service, "n"));
+        let reporter = Reporter::new(client, Arc::new(SystemClock), None);
+        let mut run: Orchestration = serde_json::from_value(json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration",
+            "metadata": {"name": "run", "namespace": "n", "uid": "u"}, "spec": {"type": "t"},
+        }))
+        .unwrap();
+        reporter.refused(&run, "InvalidInput", "why").await;
+        run.metadata.name = Some("x".repeat(253));
+        reporter.refused(&run, "InvalidInput", "why").await;
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_is_being_deleted_is_left_in_silence_and_other_refusals_are_told_in_one_line() {
+        let causes = json!({"causes": [{"reason": "NamespaceTerminating", "message": "…"}]});
+        assert_eq!(logged(causes).await, "");
+        let told = logged(json!({})).await;
+        assert_eq!(told.matches("cannot publish an Event").count(), 2, "{told}");
+        assert!(
+            told.lines().all(|line| line.contains("error=\"the words of the server\"") && line.len() < 300),
+            "{told}"
+        );
     }
 }

@@ -21,8 +21,8 @@ use super::status::write;
 use crate::api::OrchestrationSchedule;
 use crate::engine::condition::{self, Statement};
 use crate::engine::schedule::decide::{Child, Decision, Record, Situation, Terms, decide};
-use crate::engine::schedule::record;
 use crate::engine::schedule::runs::{Run, surplus};
+use crate::engine::schedule::{record, removed, tick_of};
 use crate::engine::status::difference;
 use judging::Judged;
 use knowledge::Knowledge;
@@ -174,6 +174,14 @@ async fn record(
     let mut next = record::written(&previous, generation, decision, &all);
     let statements = judging::statements(judged, schedule, decision, known.refusal.as_deref());
     next.conditions = condition::state(&previous.conditions, generation, now, statements);
+    let spec = &schedule.spec;
+    let limit = |limit: i32| usize::try_from(limit).unwrap_or_default();
+    let (successful, failed) = (limit(spec.successful_history_limit), limit(spec.failed_history_limit));
+    let name = schedule.name_any();
+    let surplus = surplus(&name, &all, record::settled(&next), successful, failed);
+    // It is known that they were made before they are gone.
+    let ticks = surplus.iter().filter_map(|run| tick_of(&name, &run.name));
+    next.removed = removed::with(&previous.removed, ticks, judged.schedule.as_ref());
     if let Some(patch) = difference(&json!(previous), &json!(next)) {
         let written =
             write::<OrchestrationSchedule>(&context.client.0, schedule, json!({ "status": patch })).await;
@@ -183,11 +191,7 @@ async fn record(
         measuring::ticks(&context.monitor.metrics, &decision.history, now);
         context.reporter.ticked(schedule, &decision.history).await;
     }
-    let spec = &schedule.spec;
-    let limit = |limit: i32| usize::try_from(limit).unwrap_or_default();
-    let accounted = next.accounted_schedule_time.as_ref().map(|time| time.0);
-    let (successful, failed) = (limit(spec.successful_history_limit), limit(spec.failed_history_limit));
-    for run in surplus(&schedule.name_any(), &all, accounted, successful, failed) {
+    for run in surplus {
         acting::delete(context, schedule, run).await?;
         known.deleted.insert(run.uid.clone());
     }

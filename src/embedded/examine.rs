@@ -155,6 +155,12 @@ mod tests {
             told(pod(json!({"name": "main", "image": "i:1", "comand": []}))).unwrap(),
             "Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \"spec.template.spec.containers[0].comand\""
         );
+        let mut annotated = pod(json!({"name": "main", "image": "i:1"}));
+        annotated["metadata"] = json!({"annotations": {"a": "x".repeat(262_144)}});
+        assert_eq!(
+            told(annotated).unwrap(),
+            "Job.batch \"j\" is invalid: spec.template.annotations: Too long: may not be more than 262144 bytes"
+        );
         assert!(
             told(pod(json!({"name": 7}))).unwrap().contains("cannot unmarshal number into Go struct field")
         );

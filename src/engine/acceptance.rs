@@ -78,12 +78,31 @@ impl Refusal {
             Self::Invalid(violations) => ("InvalidInput", printable(&schema::text(violations))),
         }
     }
+
+    /// Reason and message of everything that is wrong, one by one: among lines a count would be taken for a mistake.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::TooLarge(_) => {
+                let (reason, message) = self.told();
+                vec![format!("{reason}: {message}")]
+            }
+            Self::Invalid(violations) => {
+                violations.iter().map(|it| format!("InvalidInput: {}", printable(&it.to_string()))).collect()
+            }
+        }
+    }
 }
 
 /// Why an input, at this path, cannot be run with by the schema of its definition, with the defaults that activities will
-/// read; nothing if it can.
+/// read; nothing if it can. `type_` is the name of the definition.
 #[must_use]
-pub fn check_input(schema: Option<&Schema>, given: Option<&Object>, at: &str) -> Option<Refusal> {
+pub fn check_input(
+    type_: &str,
+    schema: Option<&Schema>,
+    given: Option<&Object>,
+    at: &str,
+) -> Option<Refusal> {
     let schema = schema?;
     let Ok(whole) = input(Some(schema), given) else {
         return Some(Refusal::TooLarge(defaults_too_large()));
@@ -95,7 +114,10 @@ pub fn check_input(schema: Option<&Schema>, given: Option<&Object>, at: &str) ->
         );
         return Some(Refusal::TooLarge(message));
     }
-    let violations = schema.validate(&Value::Object(whole), at);
+    let mut violations = schema.validate(&Value::Object(whole), at);
+    for violation in violations.iter_mut().filter(|violation| violation.rule == "required") {
+        violation.message = format!("required by OrchestrationDefinition \"{type_}\" schema");
+    }
     (!violations.is_empty()).then_some(Refusal::Invalid(violations))
 }
 
@@ -166,9 +188,8 @@ pub fn decide(orchestration: &Orchestration, definition: &Definition<'_>, now: T
             return refuse(orchestration, "DefinitionInactive", &inactive(type_), now);
         }
         Definition::Ready { revision, compiled } => {
-            if let Some(refusal) =
-                check_input(compiled.schema.as_ref(), orchestration.spec.input.as_ref(), INPUT)
-            {
+            let (schema, input) = (compiled.schema.as_ref(), orchestration.spec.input.as_ref());
+            if let Some(refusal) = check_input(type_, schema, input, INPUT) {
                 let (reason, message) = refusal.told();
                 return refuse(orchestration, reason, &message, now);
             }
@@ -395,7 +416,10 @@ mod tests {
         let accepted = "True Accepted: runs from the revision x-1";
         assert_eq!(told(schema.clone(), json!({"region": "eu"})), accepted);
         assert_eq!(told(schema.clone(), json!({"region": "eu", "size": null, "replicas": null})), accepted);
-        assert_eq!(told(schema.clone(), json!({})), "False InvalidInput: spec.input.region: required");
+        assert_eq!(
+            told(schema.clone(), json!({})),
+            "False InvalidInput: spec.input.region: required by OrchestrationDefinition \"x\" schema"
+        );
         assert_eq!(
             told(
                 schema,

@@ -11,10 +11,12 @@ mod check;
 mod cost;
 mod evaluate;
 mod exact;
+mod form;
 mod functions;
 mod kinds;
 mod quiet;
 mod scan;
+mod times;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +42,7 @@ struct Compiled {
     program: IdedExpr,
     references: Vec<Reference>,
     shape: check::Shape,
+    names: check::Names,
 }
 
 /// The functions of Kubernetes' CEL, as they are there: with lengths in characters, and arithmetic that cannot overflow.
@@ -173,6 +176,7 @@ pub struct Scope<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Activity<'a> {
     state: &'a str,
+    /// Nothing if they are not read.
     outputs: Option<&'a Object>,
 }
 
@@ -197,11 +201,12 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// Adds an activity: the name of its state, and its outputs if it has any. Only those that
+    /// Adds an activity: the name of its state, and its outputs. One that has none, as what was skipped, has an object
+    /// without members: `has(activities.a.outputs.x)` is false then, and no error. Only those that
     /// [`Expression::references`] names are looked at.
     #[must_use]
-    pub fn with_activity(mut self, id: &'a str, state: &'a str, outputs: Option<&'a Object>) -> Self {
-        self.activities.insert(id, Activity { state, outputs });
+    pub fn with_activity(mut self, id: &'a str, state: &'a str, outputs: &'a Object) -> Self {
+        self.activities.insert(id, Activity { state, outputs: Some(outputs) });
         self
     }
 }
@@ -237,14 +242,15 @@ impl Expression {
     /// # Errors
     /// As [`Self::compile`].
     pub fn compile_with(source: &str, declared: &Declared<'_>) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
-        let tokens = scan::scan(source).map_err(|mistake| vec![mistake])?;
-        let program = scan::parse(source)?;
-        let (checked, mistakes) = check::check(&program, &tokens, declared)?;
+        let scanned = scan::scan(source).map_err(|mistake| vec![mistake])?;
+        let program = scan::parse(&scanned.source)?;
+        let (checked, mistakes) = check::check(&program, &scanned.tokens, declared)?;
         let compiled = Compiled {
             source: source.to_owned(),
             program: checked.program,
             references: checked.references,
             shape: checked.shape,
+            names: checked.names,
         };
         Ok((Self(Arc::new(compiled)), mistakes))
     }
@@ -279,9 +285,10 @@ impl Expression {
     /// Evaluates it.
     ///
     /// # Errors
-    /// One line for people: no such key, wrong types, division by zero, `too costly`, or a result that is no boolean.
+    /// One line for people, with the place in the text: no such key, wrong types, division by zero, `too costly`, or a
+    /// result that is no boolean.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<bool, String> {
-        evaluate::evaluate(&self.0.program, &self.0.shape, &self.0.references, scope)
+        evaluate::evaluate(&self.0, scope)
     }
 }
 

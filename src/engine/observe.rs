@@ -31,7 +31,7 @@ pub enum Attempt {
         /// When the start was accepted.
         at: Timestamp,
     },
-    /// It exists, and no container of it has started.
+    /// It exists, and has not started: its init containers may run, and what does its work does not.
     Waiting {
         /// When it was created.
         since: Timestamp,
@@ -42,7 +42,7 @@ pub enum Attempt {
     },
     /// It runs.
     Running {
-        /// When its pod started.
+        /// When what does its work started.
         start_time: Timestamp,
     },
     /// Its stop was asked for, and something of it still runs.
@@ -58,7 +58,7 @@ pub enum Attempt {
 pub struct Outcome {
     /// Success with outputs, or failure with a reason.
     pub verdict: Verdict,
-    /// When its pod started; absent if it never did or nobody knows any more.
+    /// When what does its work started; absent if it never did or nobody knows any more.
     pub start_time: Option<Timestamp>,
     /// When it ended; absent if nobody knows.
     pub completion_time: Option<Timestamp>,

@@ -66,18 +66,21 @@ pub fn taken(
         ));
     }
     let old_pinned = match old_pinned {
-        None => return Ok(BTreeMap::new()),
+        None => None,
         Some(Err(why)) => {
             return Err(format!(
                 "spec.resumeFrom: what Orchestration \"{name}\" ran from cannot be compared: {why}"
             ));
         }
-        Some(Ok(pinned)) => *pinned,
+        Some(Ok(pinned)) => Some(*pinned),
     };
     let input = pinned.compiled.input(orchestration.spec.input.as_ref());
-    if input != old_pinned.compiled.input(old.spec.input.as_ref()) {
+    // One that was refused has met no definition: what it would have read today counts.
+    let old_compiled = old_pinned.map_or(&pinned.compiled, |pinned| &pinned.compiled);
+    if input != old_compiled.input(old.spec.input.as_ref()) {
         return Err(format!("spec.resumeFrom: Orchestration \"{name}\" had another input"));
     }
+    let Some(old_pinned) = old_pinned else { return Ok(BTreeMap::new()) };
     let mut all = BTreeMap::new();
     let same = same(old_pinned, pinned);
     for activity in pinned.compiled.order.iter().copied().take(pinned.compiled.main) {
@@ -96,8 +99,8 @@ pub fn taken(
     Ok(all)
 }
 
-/// The activities that are done in the same way in both revisions, and so is all that they depend on. How often and how
-/// long an attempt may be made is no part of that.
+/// The activities that are compiled to the same in both revisions, and so is all that they depend on. What others read of
+/// them is no part of that.
 fn same(old: &Pinned, new: &Pinned) -> BTreeSet<usize> {
     let mut same = BTreeSet::new();
     for activity in new.compiled.order.iter().copied().take(new.compiled.main) {
@@ -113,6 +116,8 @@ fn same(old: &Pinned, new: &Pinned) -> BTreeSet<usize> {
             && ours.when == theirs.when
             && ours.input_schema == theirs.input_schema
             && ours.output_schema == theirs.output_schema
+            && ours.retry == theirs.retry
+            && times(ours) == times(theirs)
             && bindings(&new.compiled, ours) == bindings(&old.compiled, theirs)
             && work(new, ours) == work(old, theirs);
         if is_same {
@@ -144,6 +149,11 @@ fn bindings<'a>(
         (root, binding.path.as_slice(), binding.target.as_str())
     };
     activity.inputs.iter().map(binding).collect()
+}
+
+/// How long an attempt may take to start, to run and to stop, in seconds.
+fn times(activity: &CompiledActivity) -> (i64, Option<i64>, i64) {
+    (activity.starting_deadline_seconds, activity.timeout_seconds, activity.stop_grace_seconds)
 }
 
 /// Who does the work, and how.

@@ -19,6 +19,7 @@ use expression::Expression;
 pub mod decide;
 pub mod expression;
 pub mod record;
+pub mod removed;
 pub mod runs;
 pub mod template;
 mod ticks;
@@ -66,11 +67,19 @@ impl Schedule {
         ticks::latest(&self.expression, &self.zone, until)
     }
 
-    /// The instant of a local time where the schedule is: the first of two; a time that a gap leaves out is read by the
-    /// clock that was not put forward.
+    /// The instant of a local time where the schedule is: the first of two; of a time that a gap leaves out the first
+    /// instant after the gap, at which a fixed time in it is due.
     #[must_use]
     pub fn instant(&self, local: jiff::civil::DateTime) -> Option<Timestamp> {
-        local.to_zoned(self.zone.clone()).ok().map(|zoned| zoned.timestamp())
+        let ambiguous = self.zone.to_ambiguous_timestamp(local);
+        let is_gap = matches!(ambiguous.offset(), jiff::tz::AmbiguousOffset::Gap { .. });
+        // By the clock that was not put forward, which is after the gap.
+        let instant = ambiguous.compatible().ok()?;
+        if !is_gap {
+            return Some(instant);
+        }
+        let next = instant.checked_add(jiff::SignedDuration::from_nanos(1)).ok()?;
+        self.zone.preceding(next).next().map(|transition| transition.timestamp())
     }
 
     /// The local time of an instant where the schedule is, for people.

@@ -23,9 +23,10 @@ use serde_json::Value;
 
 use super::path::{Segment, is_name};
 use super::problem::ProblemCode;
+use super::value::{cut_stored, printable, stored_text_bytes};
 use crate::api::common::Object;
 pub use defaults::{MAX_ADDED, TooLarge};
-pub use known::{Known, SubSchema, mismatch};
+pub use known::{Known, SubSchema, Undeclared, mismatch};
 pub use limits::{
     MAX_DEPTH, MAX_LARGE_PATTERNS, MAX_NODES, MAX_OVERLAP, MAX_PATTERNS, MAX_PROPERTIES, MAX_REFERENCES,
     MAX_SIZE,
@@ -131,6 +132,13 @@ impl Schema {
         known::at(&self.0.root, path)
     }
 
+    /// The first member on a path that is likely misspelt: the schema is open without saying so, declares others there, and
+    /// not this one.
+    #[must_use]
+    pub fn undeclared(&self, path: &[Segment]) -> Option<Undeclared<'_>> {
+        known::undeclared(&self.0.root, path)
+    }
+
     /// The required properties at the top that have no default.
     pub fn required(&self) -> impl Iterator<Item = &str> {
         self.0.root.required().filter(|name| !self.has_default(name))
@@ -185,6 +193,33 @@ pub fn text(violations: &[Violation]) -> String {
     }
     lines.join("\n")
 }
+
+/// The same, printable and within so many bytes as they are stored: each line is shortened before one is left out, and
+/// what is left out is counted.
+#[must_use]
+pub fn text_within(violations: &[Violation], limit: usize) -> String {
+    const SHORTEST: usize = 120;
+    let room = limit.saturating_sub("and 1000000 more".len() + LINE_BREAK);
+    let share = (room / violations.len().clamp(1, SHOWN)).saturating_sub(LINE_BREAK);
+    let longest = share.max(SHORTEST).min(room);
+    let (mut lines, mut used) = (Vec::new(), 0);
+    for violation in violations.iter().take(SHOWN) {
+        let line = cut_stored(printable(&violation.to_string()), longest);
+        used += stored_text_bytes(&line) + LINE_BREAK;
+        if used > room + LINE_BREAK {
+            break;
+        }
+        lines.push(line);
+    }
+    let left = violations.len() - lines.len();
+    if left > 0 {
+        lines.push(format!("and {left} more"));
+    }
+    lines.join("\n")
+}
+
+/// Bytes of a line break as it is counted where it is stored.
+const LINE_BREAK: usize = 6;
 
 /// A path with a member appended.
 fn member(path: &str, name: &str) -> String {

@@ -58,17 +58,26 @@ pub fn stored_bytes(object: &Object) -> usize {
     serde_json::to_string(object).map_or(0, |text| text.chars().map(stored_width).sum())
 }
 
-/// A text cut so that it takes no more than a number of bytes where the API server stores it.
+/// Bytes that a text takes where the API server stores it.
 #[must_use]
-pub fn cut_stored(mut text: String, limit: usize) -> String {
-    let width = |character: char| match character {
+pub fn stored_text_bytes(text: &str) -> usize {
+    text.chars().map(text_width).sum()
+}
+
+fn text_width(character: char) -> usize {
+    match character {
         '"' | '\\' => 2,
         control if control.is_ascii_control() => 6,
         other => stored_width(other),
-    };
+    }
+}
+
+/// A text cut so that it takes no more than a number of bytes where the API server stores it.
+#[must_use]
+pub fn cut_stored(mut text: String, limit: usize) -> String {
     let (mut size, mut end) = (0, 0);
     for (at, character) in text.char_indices() {
-        size += width(character);
+        size += text_width(character);
         if size + '…'.len_utf8() <= limit {
             end = at + character.len_utf8();
         }

@@ -69,7 +69,12 @@ enum Judged {
 fn judge(value: &Value, kinds: &[Arc<Kind>]) -> Judged {
     let (version, kind) = (text(value, "apiVersion"), text(value, "kind"));
     let named = kind.and_then(|kind| kinds.iter().find(|known| known.kind == kind));
-    let group = version.map(|version| version.split_once('/').map_or("", |(group, _)| group));
+    // A group alone is meant to be ours too: its version was forgotten.
+    let group = version.map(|version| match version.split_once('/') {
+        Some((group, _)) => group,
+        None if version == GROUP => version,
+        None => "",
+    });
     match (version, group, named) {
         (Some(version), Some(GROUP), Some(known)) if known.api_version() == version => {
             Judged::Ours(Arc::clone(known))

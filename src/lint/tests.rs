@@ -84,12 +84,14 @@ fn other_kinds_are_skipped_and_counted() {
 fn what_is_meant_to_be_ours_is_told() {
     check(
         "kind: Orchestration\n---\napiVersion: orchestrator.dev/v1\nkind: Orchestration\n---\n\
-         apiVersion: orchestrator.dev/v1alpha1\n\nkind: Orchestraton\n---\napiVersion: orchestrator.dev/v1alpha1\n",
+         apiVersion: orchestrator.dev/v1alpha1\n\nkind: Orchestraton\n---\napiVersion: orchestrator.dev/v1alpha1\n---\n\
+         apiVersion: orchestrator.dev\nkind: Orchestration\n",
         &[
             "f.yaml:1: apiVersion: is required: orchestrator.dev/v1alpha1 for this kind",
             "f.yaml:3: apiVersion: there is only orchestrator.dev/v1alpha1",
             "f.yaml:8: kind: orchestrator.dev has no kind \"Orchestraton\" (did you mean \"Orchestration\"?); it has ActivityDefinition, OrchestrationDefinition, Orchestration, OrchestrationSchedule",
             "f.yaml:10: kind: is required: one of ActivityDefinition, OrchestrationDefinition, Orchestration, OrchestrationSchedule",
+            "f.yaml:12: apiVersion: there is only orchestrator.dev/v1alpha1",
         ],
     );
 }

@@ -3,27 +3,25 @@
 //! Responsible for: making, suspending and reading the Jobs and pods of attempts. Must never: decide what comes
 //! next, or touch a Job that another owner made.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::Status;
 use kube::{Client, Resource};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::api::labels;
 use crate::client::{Class, bounded, class, words};
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
-use crate::engine::plan::{UNEXPLAINED, UNSEEN};
-use crate::engine::text;
+use crate::engine::plan::UNSEEN;
 
 pub mod build;
 pub mod cache;
+mod explain;
 pub mod facts;
 pub mod outcome;
 mod pod;
@@ -32,12 +30,10 @@ pub mod start;
 pub mod template;
 
 use cache::Index;
+use explain::{About, Explanations};
 use facts::{JobFacts, PodFacts};
 use outcome::{Expectation, Seen};
 use refusal::Refusal;
-
-/// How long an explanation found among the Events holds before one is looked for again.
-const EXPLANATION_HOLDS: Duration = Duration::from_secs(10);
 
 /// Reason of a start whose request failed or was not answered.
 pub const API_SERVER_ERROR: &str = "ApiServerError";
@@ -114,9 +110,6 @@ pub enum Proof {
     /// The server could not say now.
     Unknown(String),
 }
-
-/// Reason and message found among the Events of a Job, by its uid, and when.
-type Explanations = HashMap<String, (Instant, Option<(String, String)>)>;
 
 /// Makes, stops and reads the Jobs of attempts.
 #[derive(Debug)]
@@ -231,48 +224,18 @@ impl JobProvider {
             other => other,
         };
         match attempt {
-            Attempt::Waiting { since, reason: None, .. }
-                if cached.is_empty() && look.now.duration_since(since) >= UNEXPLAINED =>
-            {
-                let said = self.explain(look, job).await?;
+            Attempt::Waiting { since, reason: None, .. } => {
+                let about = match newest(cached.iter().map(Arc::as_ref)) {
+                    Some(pod) => About::Pod(&pod.identity.uid),
+                    None => About::Job(&job.identity.uid),
+                };
+                let is_long = look.now.duration_since(since) >= about.patience();
+                let said = if is_long { self.explain(look, about).await? } else { None };
                 let (reason, message) = said.unzip();
                 Ok(Attempt::Waiting { since, reason, message })
             }
             other => Ok(other),
         }
-    }
-
-    /// Why a Job has no pod: what admission refuses stands nowhere but in its Events.
-    async fn explain(&self, look: &Look<'_>, job: &JobFacts) -> Result<Option<(String, String)>, Error> {
-        let key = job.identity.uid.clone();
-        let known = self.explanations().get(&key).cloned();
-        if let Some((_, said)) = known.filter(|(at, _)| at.elapsed() < EXPLANATION_HOLDS) {
-            return Ok(said);
-        }
-        let events: Api<Event> = Api::namespaced(self.client.0.clone(), look.namespace);
-        let wanted = ListParams::default().fields(&format!("involvedObject.uid={key},reason=FailedCreate"));
-        let found = bounded(events.list(&wanted)).await.map_err(|source| Error::Read {
-            what: "the Events",
-            job: look.job.to_owned(),
-            source,
-        })?;
-        let time = |event: &Event| {
-            let last = event.last_timestamp.as_ref().map(|time| time.0);
-            last.or(event.event_time.as_ref().map(|time| time.0))
-        };
-        let said = found.items.iter().max_by_key(|event| time(event)).map(|event| {
-            let message = text::one_line(event.message.as_deref().unwrap_or_default());
-            let reason = if message.contains("exceeded quota") { "QuotaExceeded" } else { "PodRejected" };
-            (reason.to_owned(), message)
-        });
-        let mut explanations = self.explanations();
-        explanations.retain(|_, (at, _)| at.elapsed() < EXPLANATION_HOLDS);
-        explanations.insert(key, (Instant::now(), said.clone()));
-        Ok(said)
-    }
-
-    fn explanations(&self) -> std::sync::MutexGuard<'_, Explanations> {
-        self.explanations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn list_pods(&self, look: &Look<'_>) -> Result<Vec<PodFacts>, Error> {

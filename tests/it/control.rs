@@ -15,6 +15,7 @@ use crate::support::sandbox::Sandbox;
 mod attempts;
 mod clock;
 mod ends;
+mod fairness;
 mod golden;
 mod kept;
 mod resumed;

@@ -101,6 +101,27 @@ fn programs_get_a_list_with_every_member() {
 }
 
 #[test]
+fn what_holds_no_document_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("empty.yaml");
+    for text in ["", "---\n---\n", "# a comment\n", "~\n", "kind: List\napiVersion: v1\nitems: []\n"] {
+        std::fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap();
+        let (out, err, code) = told(&orchestrator(&["lint", path]));
+        let expected = format!("{path}: holds no document: nothing was checked\n");
+        assert_eq!((out, code), (expected, Some(2)), "{text:?} {err}");
+        let directory = directory.path().to_str().unwrap();
+        assert_eq!(orchestrator(&["lint", directory]).status.code(), Some(2), "{text:?}");
+    }
+    // One file of several may be empty.
+    let sample = "config/samples/tenant";
+    let output = orchestrator(&["lint", file.to_str().unwrap(), sample]);
+    assert_eq!(told(&output).2, Some(0));
+    let (out, _, code) = told(&orchestrator(&["lint", "-"]));
+    assert_eq!((out.as_str(), code), ("<stdin>: holds no document: nothing was checked\n", Some(2)));
+}
+
+#[test]
 fn warnings_fail_only_where_they_are_asked_to() {
     let file = format!("{BAD}/secrets.yaml");
     assert_eq!(orchestrator(&["lint", &file]).status.code(), Some(0));

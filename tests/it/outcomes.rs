@@ -8,6 +8,7 @@ use crate::support::scene::Scene;
 mod deadlines;
 mod endings;
 mod failures;
+mod real_kubelet;
 mod removal;
 mod retried;
 mod stopped;

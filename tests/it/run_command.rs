@@ -148,12 +148,27 @@ fn an_input_that_its_definition_refuses_is_told_before_anything_runs() {
     let told = errors(&output);
     let expected = [
         "Orchestration run: InvalidInput: spec.input.n: expected integer, got string \"3\"",
-        "Orchestration run: InvalidInput: spec.input.region: required",
+        "Orchestration run: InvalidInput: spec.input.region: required by OrchestrationDefinition \"one\" schema",
     ];
     for (line, expected) in told.lines().zip(expected) {
         assert!(line.ends_with(expected), "{line}");
     }
     assert_eq!(told.lines().count(), 2, "{told}");
+}
+
+#[test]
+fn many_mistakes_of_an_input_are_told_one_by_one() {
+    let names: Vec<String> = (0..25).map(|at| format!("\"p{at:02}\"")).collect();
+    let schema = format!("\"schema\":{{\"required\":[{}]}},\"activities\"", names.join(","));
+    let (_directory, file) = in_file(&script("true").replace("\"activities\"", &schema));
+    let output = run(&[&file, "--timeout", "60s"]);
+    let told = errors(&output);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 25), "{told}");
+    for (at, line) in told.lines().enumerate() {
+        let end =
+            format!("InvalidInput: spec.input.p{at:02}: required by OrchestrationDefinition \"one\" schema");
+        assert!(line.ends_with(&end), "{line}");
+    }
 }
 
 #[test]

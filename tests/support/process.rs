@@ -36,7 +36,9 @@ impl OperatorProcess {
         std::fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
         std::fs::write(directory.join("kubeconfig"), kubeconfig().await).unwrap();
         let log = File::create(directory.join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+        // Whoever runs the tests may ignore signals (`nohup`), which children inherit.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP,INT,QUIT,TERM", env!("CARGO_BIN_EXE_orchestrator")])
             .args(["controller", "--namespace", &namespace.name])
             .args(flags)
             .env("HOSTNAME", machine)

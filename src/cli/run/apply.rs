@@ -71,8 +71,9 @@ pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result
     for document in &orchestrations {
         apply.check(document).await;
     }
-    for document in schedules {
+    for document in &schedules {
         apply.check_schedule(document).await;
+        apply.warnings.push(mistake(document, "is checked and not followed: only a cluster has its ticks"));
     }
     let mut mistakes = std::mem::take(&mut apply.mistakes);
     if !mistakes.is_empty() {
@@ -80,7 +81,8 @@ pub(super) async fn all(local: &Local, loaded: &Loaded) -> anyhow::Result<Result
         return Ok(Err(mistakes));
     }
     if orchestrations.is_empty() {
-        anyhow::bail!("there is no Orchestration among the documents: nothing to run");
+        let why = if schedules.is_empty() { "" } else { " (schedules are checked and not followed)" };
+        anyhow::bail!("there is no Orchestration among the documents: nothing to run{why}");
     }
     let mut wanted = Vec::new();
     for document in orchestrations {
@@ -278,11 +280,9 @@ fn check_input(document: &Document, definition: &OrchestrationDefinition) -> Vec
     }
     // A schema with mistakes is told with its definition.
     let schema = definition.spec.schema.as_ref().and_then(|raw| Schema::compile_object(raw).ok());
-    match acceptance::check_input(schema.as_ref(), input, acceptance::INPUT) {
-        Some(refusal) => {
-            let (reason, text) = refusal.told();
-            text.lines().map(|line| format!("{reason}: {line}")).collect()
-        }
+    let type_ = definition.metadata.name.as_deref().unwrap_or_default();
+    match acceptance::check_input(type_, schema.as_ref(), input, acceptance::INPUT) {
+        Some(refusal) => refusal.lines(),
         None => Vec::new(),
     }
 }

@@ -12,13 +12,12 @@ use kube::runtime::wait::await_condition;
 use kube::{Client, ResourceExt};
 
 use super::{BackfillArguments, Refusal, just_before, line, refusal, time};
-use crate::api::orchestration_schedule::ConcurrencyPolicy;
-use crate::api::{Orchestration, OrchestrationSchedule, labels};
+use crate::api::orchestration_schedule::{self, ConcurrencyPolicy};
+use crate::api::{Orchestration, OrchestrationSchedule};
 use crate::client::{answer, bounded, words};
 use crate::engine::condition;
-use crate::engine::names::label_value;
 use crate::engine::schedule::template::{self, Name};
-use crate::engine::schedule::{Schedule, child_name};
+use crate::engine::schedule::{Schedule, child_name, removed};
 
 /// Longest part of a schedule's name in the name of a run that is made now.
 const NAME_LENGTH: usize = 200;
@@ -37,6 +36,8 @@ enum Tick {
     Made,
     /// It has a run, in this state.
     Exists(String),
+    /// It had a run, which was deleted.
+    Removed,
     Failed(String),
 }
 
@@ -112,14 +113,17 @@ pub async fn backfill(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let is_alone = schedule.spec.concurrency_policy != ConcurrencyPolicy::Allow;
+    let had_run = |tick: Timestamp| !arguments.again && had_run(&schedule, tick);
     let (mut made, mut existed, mut failed) = (0_usize, 0_usize, 0_usize);
     for tick in ticks {
         let name = child_name(&schedule.name_any(), tick);
         let became = if arguments.dry_run {
-            look(client, &schedule, &name).await?.unwrap_or(Tick::Made)
+            let otherwise = if had_run(tick) { Tick::Removed } else { Tick::Made };
+            look(client, &schedule, &name).await?.unwrap_or(otherwise)
         } else {
             match look(client, &schedule, &name).await? {
                 Some(there) => there,
+                None if had_run(tick) => Tick::Removed,
                 None => {
                     if is_alone {
                         wait_for_others(client, &schedule).await?;
@@ -137,6 +141,10 @@ pub async fn backfill(
                 existed += 1;
                 format!("exists ({state})")
             }
+            Tick::Removed => {
+                existed += 1;
+                "existed (deleted by the history limits; --again makes it once more)".to_owned()
+            }
             Tick::Failed(why) => {
                 failed += 1;
                 format!("not made: {why}")
@@ -145,7 +153,10 @@ pub async fn backfill(
         drop(writeln!(output, "{}  {name}  {what}", line(&times, tick)));
     }
     let verb = if arguments.dry_run { "would be made" } else { "made" };
-    drop(writeln!(output, "{made} {verb}, {existed} skipped because they exist, {failed} not made"));
+    drop(writeln!(
+        output,
+        "{made} {verb}, {existed} skipped because they exist or existed, {failed} not made"
+    ));
     Ok(Ok(if failed == 0 { Made::All } else { Made::Some }))
 }
 
@@ -157,15 +168,18 @@ fn ticks(times: &Schedule, arguments: &BackfillArguments, now: Timestamp) -> Res
         None => now,
     };
     if to > now {
+        let to = condition::stamp(to).0;
         return Err(format!("--to: {to} is still to come: the schedule itself makes what is to come"));
     }
     if from >= to {
-        return Err(format!("--from: {from} is not before {to}"));
+        let (from, to) = (line(times, from), line(times, to));
+        return Err(format!("--from: {from} is not before --to: {to}"));
     }
     let most = usize::try_from(arguments.max).unwrap_or(usize::MAX);
     let mut ticks = times.after(just_before(from)).take_while(|tick| *tick < to);
     let found: Vec<Timestamp> = ticks.by_ref().take(most).collect();
     if ticks.next().is_some() {
+        let (from, to) = (condition::stamp(from).0, condition::stamp(to).0);
         return Err(format!("--max: there are more than {most} ticks from {from} to {to}; nothing is made"));
     }
     Ok(found)
@@ -235,20 +249,56 @@ async fn look(client: &Client, schedule: &OrchestrationSchedule, name: &str) -> 
     }))
 }
 
-/// Waits until no run of a schedule is unfinished.
+/// Whether a tick is known to have had a run.
+fn had_run(schedule: &OrchestrationSchedule, tick: Timestamp) -> bool {
+    schedule.status.as_ref().is_some_and(|status| {
+        let is_made =
+            |told: &orchestration_schedule::Tick| told.schedule_time.0 == tick && told.name.is_some();
+        removed::holds(&status.removed, tick) || status.history.iter().any(is_made)
+    })
+}
+
+/// Waits until no run of a schedule is unfinished, whoever made it, and no tick waits for its turn. What it waits for is
+/// told.
 async fn wait_for_others(client: &Client, schedule: &OrchestrationSchedule) -> anyhow::Result<()> {
-    let api = runs(client, schedule);
-    let ours = format!("{}={}", labels::SCHEDULE, label_value(&schedule.name_any()));
-    let found = bounded(api.list(&ListParams::default().labels(&ours))).await;
-    let found = found.map_err(|error| anyhow::anyhow!("cannot list the runs: {}", words(&error)))?;
-    for run in found.items.iter().filter(|run| is_owned(run, schedule) && !is_finished(run)) {
-        // One that is deleted has ended too.
-        await_condition(api.clone(), &run.name_any(), |found: Option<&Orchestration>| {
-            found.is_none_or(is_finished)
-        })
-        .await?;
+    let (api, name) = (runs(client, schedule), schedule.name_any());
+    let schedules: Api<OrchestrationSchedule> =
+        Api::namespaced(client.clone(), &schedule.namespace().unwrap_or_default());
+    loop {
+        // Not by label: a run that is made with kubectl need not have ours.
+        let found = bounded(api.list(&ListParams::default())).await;
+        let found = found.map_err(|error| anyhow::anyhow!("cannot list the runs: {}", words(&error)))?;
+        let mut unfinished = found
+            .items
+            .iter()
+            .filter(|run| is_owned(run, schedule) && !is_finished(run))
+            .map(ResourceExt::name_any);
+        if let Some(run) = unfinished.next() {
+            say(&format!("waiting for the end of Orchestration \"{run}\""));
+            // One that is deleted has ended too.
+            await_condition(api.clone(), &run, |found: Option<&Orchestration>| found.is_none_or(is_finished))
+                .await?;
+            continue;
+        }
+        let waits = |found: Option<&OrchestrationSchedule>| {
+            found
+                .and_then(|found| found.status.as_ref())
+                .is_some_and(|status| status.waiting_schedule_time.is_some())
+        };
+        let fresh = bounded(schedules.get_opt(&name)).await;
+        let fresh = fresh.map_err(|error| anyhow::anyhow!("cannot read the schedule: {}", words(&error)))?;
+        if !waits(fresh.as_ref()) {
+            return Ok(());
+        }
+        // It has been waiting for longer than we have.
+        say("waiting for the tick of the schedule itself that is due");
+        await_condition(schedules.clone(), &name, |found: Option<&OrchestrationSchedule>| !waits(found))
+            .await?;
     }
-    Ok(())
+}
+
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "orchestrator: {line}"));
 }
 
 fn runs(client: &Client, schedule: &OrchestrationSchedule) -> Api<Orchestration> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::pod;
 use crate::embedded::field::FieldError;
-use crate::embedded::validate::names;
+use crate::embedded::validate::{metadata, names};
 
 /// Labels that the API server writes, in the metadata and in the template.
 const UID_LABELS: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
@@ -127,6 +127,8 @@ pub fn check(job: &Value, old: Option<&Value>) -> Vec<FieldError> {
                 .map(|why| FieldError::invalid("spec.template.labels", &json!(value), why)),
         );
     }
+    let annotations = spec.pointer("/template/metadata/annotations").unwrap_or(&Value::Null);
+    errors.extend(metadata::annotations(annotations, "spec.template.annotations"));
     let template = spec.pointer("/template/spec").unwrap_or(&Value::Null);
     let said = template.get("restartPolicy").and_then(Value::as_str).unwrap_or_default();
     let mut of_pod = pod::check(template, "spec.template.spec", &["Always", "OnFailure", "Never", ""]);

@@ -76,6 +76,14 @@ pub async fn tail(path: &Path, bytes: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&tail).into_owned())
 }
 
+/// The last lines of a text, whether or not the last one is complete.
+#[must_use]
+pub fn last_lines(text: &str, lines: usize) -> &str {
+    let whole = text.strip_suffix('\n').unwrap_or(text);
+    let before = whole.rmatch_indices('\n').nth(lines.saturating_sub(1));
+    before.and_then(|(at, _)| text.get(at + 1..)).unwrap_or(text)
+}
+
 /// The last bytes of a regular file; nothing of anything else, which might never end or never begin.
 pub async fn end_of(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     match tokio::fs::symlink_metadata(path).await {
@@ -115,6 +123,19 @@ mod tests {
         assert!(kept.ends_with("line 99998\nline 99999\n"), "{kept}");
         assert_eq!(tail(&path, 11).await.unwrap(), "line 99999\n");
         std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn the_last_lines_are_counted_from_the_end() {
+        for (text, lines, expected) in [
+            ("a\nb\nc\n", 2, "b\nc\n"),
+            ("a\nb\nc", 2, "b\nc"),
+            ("a\nb\n", 2, "a\nb\n"),
+            ("", 2, ""),
+            ("\n\n", 1, "\n"),
+        ] {
+            assert_eq!(last_lines(text, lines), expected, "{text:?}");
+        }
     }
 
     #[tokio::test]

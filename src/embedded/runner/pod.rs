@@ -29,8 +29,9 @@ use crate::clock::Clock;
 /// Most bytes of a termination message of one container, and of all containers of a pod.
 const MAX_MESSAGE: usize = 4096;
 const MAX_MESSAGES: usize = 12 * 1024;
-/// Most bytes of a log that stands for a termination message.
+/// Most bytes and lines of a log that stands for a termination message.
 const MAX_LOG_MESSAGE: u64 = 2048;
+const MAX_LOG_LINES: usize = 80;
 /// Pause before what was missing is looked for again, doubled every time, and its limit.
 const MISSING_PAUSE: Duration = Duration::from_millis(500);
 const MAX_MISSING_PAUSE: Duration = Duration::from_secs(15);
@@ -305,7 +306,8 @@ impl Life<'_> {
             Err(error) => format!("Error on reading termination log: {error}").into_bytes(),
         };
         if message.is_empty() && exit_code != 0 && launch.log_is_message {
-            message = log::tail(&launch.log, MAX_LOG_MESSAGE).await.unwrap_or_default().into_bytes();
+            let tail = log::tail(&launch.log, MAX_LOG_MESSAGE).await.unwrap_or_default();
+            message = log::last_lines(&tail, MAX_LOG_LINES).as_bytes().to_vec();
         }
         // Where the share is smaller the kubelet keeps the beginning of what it has read.
         message.truncate(share);

@@ -46,15 +46,8 @@ pub fn check(metadata: &Value, name_rule: fn(&str) -> Vec<String>) -> Vec<FieldE
                 .map(|why| FieldError::invalid("metadata.labels", &json!(value), why)),
         );
     }
-    let mut size = 0;
-    for (key, value) in metadata.get("annotations").and_then(Value::as_object).into_iter().flatten() {
-        size += key.len() + value.as_str().unwrap_or_default().len();
-        let wrong = names::qualified(&key.to_lowercase());
-        errors.extend(wrong.iter().map(|why| FieldError::invalid("metadata.annotations", &json!(key), why)));
-    }
-    if size > MAX_ANNOTATIONS {
-        errors.push(FieldError::too_long("metadata.annotations", MAX_ANNOTATIONS as u64));
-    }
+    let none = Value::Null;
+    errors.extend(annotations(metadata.get("annotations").unwrap_or(&none), "metadata.annotations"));
     owners(metadata, &mut errors);
     for (index, finalizer) in strings(metadata, "finalizers").enumerate() {
         let field = format!("metadata.finalizers[{index}]");
@@ -64,6 +57,21 @@ pub fn check(metadata: &Value, name_rule: fn(&str) -> Vec<String>) -> Vec<FieldE
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(&field, &value, why));
         }
+    }
+    errors
+}
+
+/// Validates the annotations at a field, of an object or of the pods that are made of it.
+#[must_use]
+pub fn annotations(annotations: &Value, field: &str) -> Vec<FieldError> {
+    let (mut errors, mut size) = (Vec::new(), 0);
+    for (key, value) in annotations.as_object().into_iter().flatten() {
+        size += key.len() + value.as_str().unwrap_or_default().len();
+        let wrong = names::qualified(&key.to_lowercase());
+        errors.extend(wrong.iter().map(|why| FieldError::invalid(field, &json!(key), why)));
+    }
+    if size > MAX_ANNOTATIONS {
+        errors.push(FieldError::too_long(field, MAX_ANNOTATIONS as u64));
     }
     errors
 }

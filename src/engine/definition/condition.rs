@@ -44,10 +44,18 @@ pub(super) fn of_activity(
     let told = |mistake: &expression::Mistake| (mistake.position(), mistake.code, mistake.message.clone());
     let mut told: Vec<(Position, ProblemCode, String)> = mistakes.iter().map(told).collect();
     let mut condition = Condition::default();
+    let mut odd: Vec<(Position, String)> = Vec::new();
     for reference in when.references() {
-        if let Err(mistake) = condition.read(reference, scope, found) {
-            told.push((reference.position(), mistake.code, mistake.message));
+        match condition.read(reference, scope, found) {
+            Ok(oddity) => odd.extend(oddity.map(|oddity| (reference.position(), oddity))),
+            Err(mistake) => told.push((reference.position(), mistake.code, mistake.message)),
         }
+    }
+    odd.sort();
+    odd.dedup();
+    for (position, oddity) in odd {
+        let message = printable(&format!("{position}: {oddity}"));
+        found.warn(at, ProblemCode::UnknownReference, ".when", message);
     }
     told.sort_by_key(|(position, ..)| *position);
     told.dedup();
@@ -59,14 +67,20 @@ pub(super) fn of_activity(
 }
 
 impl Condition {
-    fn read(&mut self, reference: &Reference, scope: &Scope<'_>, found: &Findings) -> Result<(), Mistake> {
-        match reference {
-            Reference::Input { path, .. } => scope.check_declared(Root::Input, path, found),
-            Reference::ScheduleTime { .. } => Ok(()),
-            Reference::RunState { .. } if scope.is_finally() => Ok(()),
+    /// Notes what is read; the answer is what is odd about it.
+    fn read(
+        &mut self,
+        reference: &Reference,
+        scope: &Scope<'_>,
+        found: &Findings,
+    ) -> Result<Option<String>, Mistake> {
+        let (root, path) = match reference {
+            Reference::Input { path, .. } => (Root::Input, path),
+            Reference::ScheduleTime { .. } => return Ok(None),
+            Reference::RunState { .. } if scope.is_finally() => return Ok(None),
             Reference::RunState { .. } => {
                 let message = "run.state can be read in finally only";
-                Err(Mistake::of_source(ProblemCode::UnknownReference, message))
+                return Err(Mistake::of_source(ProblemCode::UnknownReference, message));
             }
             Reference::Activity { id, outputs, .. } => {
                 let Some(activity) = scope.index.get(id.as_str()).copied() else {
@@ -74,13 +88,13 @@ impl Condition {
                 };
                 scope.check_ancestor(activity)?;
                 self.reads.insert(activity);
-                if let Some(path) = outputs {
-                    self.outputs.insert(activity);
-                    scope.check_declared(Root::Activity(activity), path, found)?;
-                }
-                Ok(())
+                let Some(path) = outputs else { return Ok(None) };
+                self.outputs.insert(activity);
+                (Root::Activity(activity), path)
             }
-        }
+        };
+        scope.check_declared(root, path, found)?;
+        Ok(scope.oddity(root, path, found))
     }
 }
 

@@ -31,11 +31,14 @@ const MAX_SHOWN: usize = 10;
 pub(super) fn check_input(
     at: usize,
     binding: &Binding,
-    mapping: &Mapping,
+    (mapping, field): (&Mapping, &str),
     scope: &Scope<'_>,
     found: &mut Findings,
 ) -> Result<(), Mistake> {
     scope.check_declared(binding.root, &binding.path, found)?;
+    if let Some(oddity) = scope.oddity(binding.root, &binding.path, found) {
+        found.warn(at, ProblemCode::UnknownReference, field, oddity);
+    }
     let Some(consumer) = scope.schemas.get(at).and_then(|schemas| schemas.input.as_ref()) else {
         return Ok(());
     };
@@ -188,6 +191,29 @@ impl<'a> Scope<'a> {
             ),
         };
         Err(Mistake::of_source(ProblemCode::UnknownReference, message))
+    }
+
+    /// What is odd about a path that may lead to something: it leads to a member that is not declared where others are, and
+    /// is likely misspelt.
+    pub(super) fn oddity(&self, root: Root, path: &[Segment], found: &Findings) -> Option<String> {
+        let undeclared = self.producer(root)?.undeclared(path)?;
+        let prefix = path.get(..undeclared.length)?;
+        let Some(Segment::Key(last)) = prefix.last() else { return None };
+        let shown = shorten(&path::display(prefix));
+        let (what, names) = match root {
+            Root::Input if prefix.len() == 1 && path::is_name(last) => {
+                let names = undeclared.has.iter().chain(self.names).copied().collect();
+                (format!("\"{shown}\" is neither an activity nor a declared property of the input"), names)
+            }
+            Root::Input => (format!("the input declares no \"{shown}\""), undeclared.has),
+            Root::Activity(activity) => {
+                let name = self.names.get(activity).copied().unwrap_or_default();
+                (format!("activity \"{name}\" declares no output \"{shown}\""), undeclared.has)
+            }
+            Root::RunState | Root::ScheduleTime => return None,
+        };
+        let meant = or_else_has(found, last, &names);
+        Some(format!("{what}{meant}; declare it, or say additionalProperties: true"))
     }
 
     fn type_of(&self, at: usize) -> &'a str {

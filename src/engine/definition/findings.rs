@@ -62,6 +62,10 @@ impl Findings {
         self.warnings.push(Problem::new(code, format!("{}{field}", place(activity, self.main)), message));
     }
 
+    pub(super) fn warn_in_output(&mut self, code: ProblemCode, field: &str, message: impl Into<String>) {
+        self.warnings.push(Problem::new(code, format!("spec.output{field}"), message));
+    }
+
     /// The warnings if there is no problem. Within one activity, problems keep the order in which they were found,
     /// which is that of the fields.
     pub(super) fn finish(mut self) -> Result<Vec<Problem>, Vec<Problem>> {

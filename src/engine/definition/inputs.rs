@@ -74,7 +74,7 @@ pub(super) fn of_activity(
                     );
                     found.at(at, ProblemCode::VariableCollision, &format!(".inputs[{item}]"), message);
                 }
-                data::check_input(at, binding, &mapping, scope, found)
+                data::check_input(at, binding, (&mapping, &field), scope, found)
             }
             Err(mistake) => {
                 all_are_read = false;
@@ -96,14 +96,18 @@ pub(super) fn of_activity(
 pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findings) -> Vec<Binding> {
     let mut bindings = Bindings::default();
     for (item, mapping) in output.iter().enumerate() {
+        let field = format!("[{item}].source");
         let bound = bindings.add(mapping, true, scope, found);
-        let declared = bound.and_then(|binding| scope.check_declared(binding.root, &binding.path, found));
-        if let Err(mistake) = declared {
-            found.in_output(
-                mistake.code,
-                &mistake.field(&format!("[{item}].source"), mapping),
-                mistake.message,
-            );
+        let declared = bound.and_then(|binding| {
+            scope.check_declared(binding.root, &binding.path, found)?;
+            Ok(scope.oddity(binding.root, &binding.path, found))
+        });
+        match declared {
+            Ok(Some(oddity)) => found.warn_in_output(ProblemCode::UnknownReference, &field, oddity),
+            Ok(None) => {}
+            Err(mistake) => {
+                found.in_output(mistake.code, &mistake.field(&field, mapping), mistake.message);
+            }
         }
     }
     bindings.list

@@ -32,6 +32,8 @@ strict:
 needy:
   inputSchema: {openAPIV3Schema: {type: object, required: [id, size], properties: {
     id: {type: string}, size: {type: integer, default: 3}, ownerEmail: {type: string, default: nobody}}}}
+open:
+  outputSchema: {openAPIV3Schema: {type: object, properties: {url: {type: string}}}}
 broken:
   inputSchema: {openAPIV3Schema: {type: strng}}
 "#;

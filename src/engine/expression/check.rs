@@ -13,16 +13,15 @@ use std::collections::BTreeSet;
 use kube_cel::cel::common::ast::operators;
 use kube_cel::cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr};
 
-use super::functions;
 use super::kinds::{self, Kind, Wrong};
 use super::scan::Token;
-use super::{Declared, Mistake, Position, Reference};
+use super::{Declared, Mistake, Position, Reference, functions, times};
 use crate::engine::path::Segment;
 use crate::engine::pattern;
 use crate::engine::problem::{ProblemCode, suggestion};
 use chain::{Step, chain, is_only, known};
 pub(super) use conjuncts::implies;
-use names::Names;
+pub(super) use names::Names;
 pub(super) use shape::Shape;
 use shape::shape;
 
@@ -67,6 +66,8 @@ pub(super) struct Checked {
     pub(super) program: IdedExpr,
     pub(super) references: Vec<Reference>,
     pub(super) shape: Shape,
+    /// Places of what is evaluated.
+    pub(super) names: Names,
 }
 
 /// Checks an expression; the mistakes are in the order of the text. With the result come the mistakes that only show by
@@ -80,7 +81,6 @@ pub(super) fn check(
     let names = Names::of(parsed, tokens);
     let mut walk = Walk {
         names: &names,
-        tokens,
         bound: Vec::new(),
         mistakes: Vec::new(),
         references: Vec::new(),
@@ -98,7 +98,7 @@ pub(super) fn check(
     if declared.input.is_some() || declared.outputs.is_some() {
         type_mistakes(parsed, &names, declared, &mut shown);
     }
-    Ok((Checked { program: rewrite::rewritten(parsed), references, shape }, shown))
+    Ok((Checked { program: rewrite::rewritten(parsed), references, shape, names }, shown))
 }
 
 /// Adds what is wrong with the types of an expression.
@@ -155,7 +155,6 @@ pub(super) fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
 
 struct Walk<'a> {
     names: &'a Names,
-    tokens: &'a [Token],
     /// Variables of the comprehensions around.
     bound: Vec<&'a str>,
     mistakes: Vec<Mistake>,
@@ -261,21 +260,43 @@ impl<'a> Walk<'a> {
         let Some(name) = function_of(call) else {
             return call.args.iter().for_each(|argument| self.visit(argument));
         };
-        let position = self.function_position(&name);
-        if functions::known(&name).is_none() && self.told.insert(name.clone()) {
-            let meant = suggestion(&name, functions::names());
-            self.wrong(position, format!("unknown function \"{name}\"{meant}"));
-        }
-        if let ("matches" | "find" | "findAll", Some(Expr::Literal(LiteralValue::String(text)))) =
-            (name.as_str(), call.args.first().map(|argument| &argument.expr))
-            && let Err((_, why)) = pattern::compile(text.inner())
-        {
-            self.wrong(position, format!("{}: {why}", super::evaluate::cut(text.inner())));
-        }
+        let position = self.names.position_of_call(expression.id, &name);
+        self.function(call, &name, position);
         if let Some(target) = call.target.as_deref().filter(|_| !name.contains('.')) {
             self.visit(target);
         }
         call.args.iter().for_each(|argument| self.visit(argument));
+    }
+
+    /// Tells of a function that there is not, or that is not called so.
+    fn function(&mut self, call: &CallExpr, name: &str, position: Position) {
+        let Some(function) = functions::known(name) else {
+            if name == "type" && self.told.insert(name.to_owned()) {
+                self.wrong(position, "\"type\" is not supported: a type is no value here");
+            } else if self.told.insert(name.to_owned()) {
+                let meant = suggestion(name, functions::names());
+                self.wrong(position, format!("unknown function \"{name}\"{meant}"));
+            }
+            return;
+        };
+        let is_behind = call.target.is_some() && !name.contains('.');
+        if let Some(why) = function.form.mistake(name, is_behind, call.args.len()) {
+            self.wrong(position, why);
+        }
+        let Some(Expr::Literal(LiteralValue::String(text))) = call.args.first().map(|first| &first.expr)
+        else {
+            return;
+        };
+        if matches!(name, "matches" | "find" | "findAll")
+            && let Err((_, why)) = pattern::compile(text.inner())
+        {
+            self.wrong(position, format!("{}: {why}", super::evaluate::cut(text.inner())));
+        }
+        if times::PARTS.contains(&name)
+            && let Some(why) = times::zone_mistake(text.inner())
+        {
+            self.wrong(position, format!("{name}: {why}"));
+        }
     }
 
     /// Tells of a name with a dash, which CEL reads as a subtraction: `activities.tenant-config.outputs`.
@@ -311,21 +332,5 @@ impl<'a> Walk<'a> {
             self.wrong(position, message);
         }
         is_whole
-    }
-
-    /// Where a function of this name is called first.
-    fn function_position(&self, name: &str) -> Position {
-        let (library, function) =
-            name.split_once('.').map_or((None, name), |(library, name)| (Some(library), name));
-        let is_call = |window: &&[Token]| match (library, window) {
-            (Some(library), [one, dot, two, open]) => {
-                one.text == library && dot.text == "." && two.text == function && open.text == "("
-            }
-            (None, [one, open]) => one.text == function && open.text == "(",
-            _ => false,
-        };
-        let width = if library.is_some() { 4 } else { 2 };
-        let call = self.tokens.windows(width).find(is_call).and_then(<[Token]>::first);
-        call.map_or(Position::START, |token| token.position)
     }
 }

@@ -1,6 +1,6 @@
 //! Cost: what an evaluation takes at most, known before it begins.
 //!
-//! Responsible for: two bounds. The rule of people's reckoning, by the largest collection and the loops around it; and
+//! Responsible for: two bounds. The rule of people's reckoning, by the largest collection that is read and the loops; and
 //! an estimate of every value that is copied or compared, by the sizes that the values in scope really have. Must never:
 //! need a clock.
 
@@ -11,14 +11,14 @@ use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, Li
 use serde_json::Value;
 
 use self::size::{PIECE, Size, count, largest_of_object};
-use super::Scope;
 use super::check::{Shape, entries, function_of, parts};
 use super::exact::{ADD, EQUAL, MEMBER, SUBTRACT};
 use super::functions::{self, Growth};
+use super::{Reference, Scope};
 use crate::api::common::Object;
-use crate::engine::pattern;
+use crate::engine::{path, pattern};
 
-/// Most visits of nodes: the elements of the largest list or object, to the power of the loops inside each other, times
+/// Most visits of nodes: the elements of the largest list or object that is read, to the power of the loops inside each other, times
 /// the nodes of the expression.
 pub const MAX_VISITS: u64 = 1_000_000;
 
@@ -34,11 +34,15 @@ const COMPILE_ANY: u64 = 400_000;
 /// Most characters that one verb of a format can make, by its precision.
 const PRECISION: u64 = 65_536;
 
-/// Refuses what would be too costly.
-pub(super) fn check(program: &IdedExpr, shape: &Shape, scope: &Scope<'_>) -> Result<(), String> {
-    let outputs = scope.activities.values().filter_map(|activity| activity.outputs);
-    let in_scope = outputs.chain([scope.input]).map(largest_of_object);
-    let largest = in_scope.chain([count(shape.largest), count(scope.activities.len())]).max().unwrap_or(0);
+/// Refuses what would be too costly; else the steps that it may take.
+pub(super) fn check(
+    program: &IdedExpr,
+    shape: &Shape,
+    references: &[Reference],
+    scope: &Scope<'_>,
+) -> Result<u64, String> {
+    let read = references.iter().map(|reference| largest_read(reference, scope));
+    let largest = read.chain([count(shape.largest)]).max().unwrap_or(0);
     let loops = u32::try_from(shape.nesting).unwrap_or(u32::MAX);
     let visits = largest.max(1).saturating_pow(loops).saturating_mul(count(shape.nodes));
     if visits > MAX_VISITS {
@@ -53,7 +57,28 @@ pub(super) fn check(program: &IdedExpr, shape: &Shape, scope: &Scope<'_>) -> Res
     if steps > MAX_STEPS {
         return Err(format!("too costly: may take {steps} steps, at most {MAX_STEPS} are allowed"));
     }
-    Ok(())
+    Ok(steps)
+}
+
+/// Elements of the largest list or object in what a reference reads. What a loop goes over is read by one; elements of it
+/// are inside of that.
+fn largest_read(reference: &Reference, scope: &Scope<'_>) -> u64 {
+    let (root, path) = match reference {
+        Reference::Input { is_presence: true, .. }
+        | Reference::Activity { is_presence: true, .. }
+        | Reference::Activity { outputs: None, .. }
+        | Reference::RunState { .. }
+        | Reference::ScheduleTime { .. } => return 0,
+        Reference::Input { path, .. } => (Some(scope.input), path),
+        Reference::Activity { id, outputs: Some(path), .. } => {
+            (scope.activities.get(id.as_str()).and_then(|activity| activity.outputs), path)
+        }
+    };
+    match root.and_then(|root| path::read(root, path)) {
+        Some(path::Found::Whole(object)) => largest_of_object(object),
+        Some(path::Found::Value(value)) => size::largest(value),
+        None => 0,
+    }
 }
 
 /// What is known of a value: itself where a path leads to it, else its size.

@@ -3,54 +3,56 @@
 //! Responsible for: handing the interpreter what is read and no more, and its errors in words. Must never: panic, or
 //! begin what is too costly.
 
+mod cause;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube_cel::cel::common::ast::IdedExpr;
 use kube_cel::cel::objects::{Key, Map};
-use kube_cel::cel::{Context, ExecutionError, Value as Cel};
+use kube_cel::cel::{Context, Value as Cel};
 use serde_json::Value;
 
-use super::check::Shape;
-use super::quiet::{Panicked, quietly};
-use super::{Activity, Reference, Scope, cost, functions};
+use super::check::MAX_DEPTH;
+use super::{Activity, Compiled, Position, Reference, Scope, cost, functions};
 use crate::api::common::Object;
 
 /// Longest text of an error, in characters.
 const LONGEST: usize = 300;
 
-pub(super) fn evaluate(
-    program: &IdedExpr,
-    shape: &Shape,
-    references: &[Reference],
-    scope: &Scope<'_>,
-) -> Result<bool, String> {
+/// Steps up to which the part that failed is looked for: that takes them once more for every level.
+const MAX_SEARCHED: u64 = cost::MAX_STEPS / MAX_DEPTH as u64;
+
+pub(super) fn evaluate(expression: &Compiled, scope: &Scope<'_>) -> Result<bool, String> {
+    let Compiled { program, references, .. } = expression;
     let scope = &read(references, scope);
-    cost::check(program, shape, scope)?;
-    let result = quietly(|| {
-        let mut context: Context<'_> = functions::CONTEXT.new_inner_scope();
-        context.add_variable_from_value("input", object(scope.input));
-        let activities =
-            scope.activities.iter().map(|(id, activity)| (key(id), converted_activity(activity))).collect();
-        context.add_variable_from_value("activities", Cel::Map(Map { map: Arc::new(activities) }));
-        if let Some(state) = scope.run_state {
-            let state = Cel::String(Arc::new(state.to_owned()));
-            let members = HashMap::from([(key("state"), state)]);
-            context.add_variable_from_value("run", Cel::Map(Map { map: Arc::new(members) }));
-        }
-        let time = scope.schedule_time.map(|time| (key("time"), Cel::String(Arc::new(time.to_owned()))));
-        let schedule = Map { map: Arc::new(time.into_iter().collect()) };
-        context.add_variable_from_value("schedule", Cel::Map(schedule));
-        context.resolve(program)
-    });
-    functions::forget_patterns();
-    match result {
-        Ok(Ok(Cel::Bool(result))) => Ok(result),
-        Ok(Ok(other)) => Err(format!("must be a boolean, is {}", other.type_of())),
-        Ok(Err(error)) => Err(cut(&worded(&error))),
-        // Functions of Kubernetes have arithmetic that panics where it overflows.
-        Err(Panicked) => Err("cannot be evaluated: an operation failed".to_owned()),
+    let steps = cost::check(program, &expression.shape, references, scope)?;
+    let mut context: Context<'_> = functions::CONTEXT.new_inner_scope();
+    context.add_variable_from_value("input", object(scope.input));
+    let activities =
+        scope.activities.iter().map(|(id, activity)| (key(id), converted_activity(activity))).collect();
+    context.add_variable_from_value("activities", Cel::Map(Map { map: Arc::new(activities) }));
+    if let Some(state) = scope.run_state {
+        let state = Cel::String(Arc::new(state.to_owned()));
+        let members = HashMap::from([(key("state"), state)]);
+        context.add_variable_from_value("run", Cel::Map(Map { map: Arc::new(members) }));
     }
+    let time = scope.schedule_time.map(|time| (key("time"), Cel::String(Arc::new(time.to_owned()))));
+    let schedule = Map { map: Arc::new(time.into_iter().collect()) };
+    context.add_variable_from_value("schedule", Cel::Map(schedule));
+    let result = match cause::resolved(program, &context) {
+        Ok(Cel::Bool(result)) => Ok(result),
+        Ok(other) => {
+            Err(format!("{}: must be a boolean, is {}", Position::START, cause::kind(&other).word()))
+        }
+        Err(error) if steps > MAX_SEARCHED => Err(cut(&cause::worded(&error, None, &context))),
+        Err(error) => {
+            let (part, error) = cause::find(program, error, &context);
+            let position = expression.names.position_of(part);
+            Err(format!("{position}: {}", cut(&cause::worded(&error, Some(part), &context))))
+        }
+    };
+    functions::forget_patterns();
+    result
 }
 
 /// The part of a scope that is read.
@@ -99,45 +101,6 @@ fn converted(value: &Value) -> Cel {
         Value::Array(elements) => Cel::List(Arc::new(elements.iter().map(converted).collect())),
         Value::Object(members) => object(members),
     }
-}
-
-fn worded(error: &ExecutionError) -> String {
-    match error {
-        ExecutionError::NoSuchKey(key) => format!("no such key \"{key}\""),
-        ExecutionError::UndeclaredReference(name) => format!("unknown name \"{name}\""),
-        ExecutionError::InvalidArgumentCount { expected, actual } => {
-            format!("a function expects {expected} arguments and is given {actual}")
-        }
-        ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
-        ExecutionError::RemainderByZero(_) => "remainder of a division by zero".to_owned(),
-        ExecutionError::Overflow(operation, ..) => format!("overflow in {operation}"),
-        ExecutionError::IndexOutOfBounds(Cel::Int(index)) => format!("the list has no element {index}"),
-        ExecutionError::IndexOutOfBounds(_) => "the list has no such element".to_owned(),
-        ExecutionError::FunctionError { function, message } => {
-            format!("{function}: {}", without_values(message))
-        }
-        ExecutionError::NoSuchOverload
-        | ExecutionError::UnexpectedType { .. }
-        | ExecutionError::UnsupportedTargetType { .. }
-        | ExecutionError::NotSupportedAsMethod { .. }
-        | ExecutionError::UnsupportedKeyType(_)
-        | ExecutionError::ValuesNotComparable(..)
-        | ExecutionError::UnsupportedUnaryOperator(..)
-        | ExecutionError::UnsupportedBinaryOperator(..)
-        | ExecutionError::UnsupportedMapIndex(_)
-        | ExecutionError::UnsupportedListIndex(_)
-        | ExecutionError::UnsupportedIndex(..) => {
-            "an operator or function is applied to values of types that it is not for".to_owned()
-        }
-        other => without_values(&other.to_string()).to_owned(),
-    }
-}
-
-/// A message up to the first value that the interpreter shows in its own notation, and in no certain order.
-fn without_values(message: &str) -> &str {
-    let values =
-        ["Map(", "List(", "Opaque<", "Map {"].into_iter().filter_map(|value| message.find(value)).min();
-    message.get(..values.unwrap_or(message.len())).unwrap_or(message).trim_end()
 }
 
 /// A text as one short line.

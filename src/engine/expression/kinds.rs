@@ -296,7 +296,7 @@ fn or_else(wrong: &str, has: &[&str]) -> String {
 }
 
 /// The result of an operator, or why there is none; nothing if it is no operator.
-fn operator(name: &str, arguments: &[Kind]) -> Option<Result<Kind, String>> {
+pub(super) fn operator(name: &str, arguments: &[Kind]) -> Option<Result<Kind, String>> {
     let [first, rest @ ..] = arguments else { return None };
     let (first, second) = (*first, rest.first().copied().unwrap_or(Kind::Unknown));
     let known = first != Kind::Unknown && second != Kind::Unknown;

@@ -15,8 +15,9 @@ pub const MAX_LENGTH: usize = 4_096;
 /// Most tokens: names, literals, operators and brackets.
 pub const MAX_TOKENS: usize = 500;
 
-/// Deepest nesting of brackets: the parser recurses, a dozen calls for each, and threads have small stacks.
-pub const MAX_BRACKETS: usize = 6;
+/// Deepest nesting of brackets: the parser recurses, a dozen calls for each, and threads have small stacks. Twice as many
+/// fit into one of half a megabyte.
+pub const MAX_BRACKETS: usize = 12;
 
 /// One token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +31,25 @@ impl Token {
         self.text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && !self.text.contains(['"', '\''])
     }
+
+    /// Whether a value may end here, so that what follows is no sign of another.
+    fn ends_operand(&self) -> bool {
+        let is_operator =
+            |c: char| c.is_ascii_punctuation() && !matches!(c, ')' | ']' | '}' | '"' | '\'' | '_');
+        self.text != "in" && !self.text.ends_with(is_operator)
+    }
+}
+
+/// An expression in tokens.
+pub(super) struct Scanned {
+    pub(super) tokens: Vec<Token>,
+    /// What is parsed: the expression with blanks in place of negations that cancel each other out, of which the parser
+    /// would take two for one. Places stay as they are.
+    pub(super) source: String,
 }
 
 /// Splits an expression into tokens. What is no token of CEL becomes one of its own; the parser will say so.
-pub(super) fn scan(source: &str) -> Result<Vec<Token>, Mistake> {
+pub(super) fn scan(source: &str) -> Result<Scanned, Mistake> {
     if source.len() > MAX_LENGTH {
         let message =
             format!("an expression has at most {MAX_LENGTH} characters, this one has {}", source.len());
@@ -41,6 +57,9 @@ pub(super) fn scan(source: &str) -> Result<Vec<Token>, Mistake> {
     }
     let mut scanner = Scanner { rest: source, position: Position::START };
     let mut tokens: Vec<Token> = Vec::new();
+    // The negation that the last token is, by its place in the source.
+    let mut negation: Option<usize> = None;
+    let mut cancelled: Vec<usize> = Vec::new();
     let mut open = 0_usize;
     while let Some(token) = scanner.token() {
         match token.text.as_str() {
@@ -59,18 +78,29 @@ pub(super) fn scan(source: &str) -> Result<Vec<Token>, Mistake> {
                 format!("an expression has at most {MAX_TOKENS} names, literals, operators and brackets");
             return Err(Mistake::new(token.position, message));
         }
-        // The parser takes two negations for one.
-        if matches!(token.text.as_str(), "!" | "-")
-            && tokens.last().is_some_and(|last| last.text == token.text)
-        {
-            return Err(Mistake::new(
-                token.position,
-                format!("\"{0}{0}\" is not supported; use brackets", token.text),
-            ));
+        let last = tokens.last().map_or("", |last| last.text.as_str());
+        if token.text == "?" && matches!(last, "." | "[" | "{" | ",") {
+            let message = "optional selections (.?, [?, {?) are not supported; ask has(…) first";
+            return Err(Mistake::new(token.position, message));
         }
+        // Single bytes, so this is where the token begins.
+        let at = source.len().saturating_sub(scanner.rest.len() + 1);
+        let is_negation = match token.text.as_str() {
+            "!" => true,
+            "-" => !tokens.last().is_some_and(Token::ends_operand),
+            _ => false,
+        };
+        if let Some(before) = negation.filter(|_| is_negation && last == token.text) {
+            cancelled.extend([before, at]);
+            tokens.pop();
+            negation = None;
+            continue;
+        }
+        negation = is_negation.then_some(at);
         tokens.push(token);
     }
-    Ok(tokens)
+    let blanked = source.char_indices().map(|(at, c)| if cancelled.contains(&at) { ' ' } else { c });
+    Ok(Scanned { source: blanked.collect(), tokens })
 }
 
 /// Parses an expression that was scanned.

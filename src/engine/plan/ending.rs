@@ -10,7 +10,7 @@ use super::super::state::OrchestrationState;
 use super::super::status::{duration, summary};
 use super::super::value::stored_bytes;
 use super::observing::latest;
-use super::stopping::{ACTIVITY_FAILED, CANCELLED, DEADLINE_EXCEEDED};
+use super::stopping::{ACTIVITY_FAILED, CANCELLED, DEADLINE_EXCEEDED, STILL_WAITING, is_stop};
 use super::{MAX_OUTPUT_BYTES, Notice, Plan, Planner};
 use crate::api::common::Object;
 use crate::api::orchestration::{ActivityState, ActivityStatus, OrchestrationStatus};
@@ -82,11 +82,14 @@ impl Planner<'_> {
             return Some(main);
         }
         if self.stored.finally_time.is_none() && !self.is_terminated() {
-            // Nothing is ready while nothing may start; the deadline waits for nobody.
-            if !self.is_suspended() || self.is_past_deadline() {
+            if !self.is_suspended() {
                 self.begin_finally(&main);
+                return None;
             }
-            return None;
+            // Nothing may start. A success waits for what comes last; an end that is decided waits for nobody.
+            if main.state == OrchestrationState::Succeeded && !self.has_to_end() {
+                return None;
+            }
         }
         let halted = self.finally_is_halted();
         let is_open = |activity: usize| match self.state(activity) {
@@ -129,19 +132,28 @@ impl Planner<'_> {
             let message = self.explain(failed);
             return End { state: OrchestrationState::Failed, reason: ACTIVITY_FAILED, message };
         }
-        let is_shut_down = match self.stop_reason.as_deref() {
-            Some(CANCELLED) => true,
-            Some(DEADLINE_EXCEEDED) => false,
-            _ if self.stored.stop_time.is_some() => false,
-            _ => !self.is_past_deadline() && self.orchestration.spec.shutdown.is_some(),
-        };
         let unfinished = self.unfinished(self.main());
-        if is_shut_down {
+        if self.is_shut_down() {
             let message = format!("was shut down before it had finished: {unfinished}");
             return End { state: OrchestrationState::Cancelled, reason: CANCELLED, message };
         }
         let message = format!("did not finish by its deadline: {unfinished}");
         End { state: OrchestrationState::Failed, reason: DEADLINE_EXCEEDED, message }
+    }
+
+    /// Whether it ends because of a shutdown, if it does not because of its activities: what was decided first, or else
+    /// the deadline before a shutdown.
+    fn is_shut_down(&self) -> bool {
+        match self.stop_reason.as_deref() {
+            Some(CANCELLED) => true,
+            Some(DEADLINE_EXCEEDED) => false,
+            _ if self.stored.stop_time.is_some() => false,
+            _ => !self.is_past_deadline() && self.orchestration.spec.shutdown.is_some(),
+        }
+    }
+
+    fn has_to_end(&self) -> bool {
+        self.is_past_deadline() || self.orchestration.spec.shutdown.is_some()
     }
 
     /// The state that the orchestration is about to have, for what is in `finally`.
@@ -160,25 +172,42 @@ impl Planner<'_> {
         self.wake(self.now);
     }
 
-    /// The end with what became of `finally`: it turns no failure into success.
+    /// The end with what became of `finally`: it turns no failure into success, one that fails makes the whole fail, and
+    /// what went wrong first is told beside it.
     fn with_finally(&self, main: End) -> End {
-        if main.state != OrchestrationState::Succeeded
-            || self.finally().all(|activity| self.is_done(activity))
-        {
+        if self.finally().all(|activity| self.is_done(activity)) {
             return main;
         }
+        let last = self.finally_end();
+        if main.state == OrchestrationState::Succeeded {
+            return last;
+        }
+        let has_failed = last.reason == ACTIVITY_FAILED;
+        if has_failed && main.state == OrchestrationState::Cancelled {
+            return End { message: format!("{}; {}", last.message, main.message), ..last };
+        }
+        let place = if has_failed { "in finally, " } else { "" };
+        End { message: format!("{}; {place}{}", main.message, last.message), ..main }
+    }
+
+    /// How what is in `finally` ended, if not all of it is done.
+    fn finally_end(&self) -> End {
         if let Some(failed) = self.first_failed(self.finally()) {
             let message = self.explain(failed);
             return End { state: OrchestrationState::Failed, reason: ACTIVITY_FAILED, message };
         }
         let unfinished = self.unfinished(self.finally());
+        let cancelled = |message| End { state: OrchestrationState::Cancelled, reason: CANCELLED, message };
         if self.is_terminated() {
-            let message = format!("was shut down before finally had finished: {unfinished}");
-            return End { state: OrchestrationState::Cancelled, reason: CANCELLED, message };
+            return cancelled(format!("was shut down before finally had finished: {unfinished}"));
+        }
+        let late = |message| End { state: OrchestrationState::Failed, reason: DEADLINE_EXCEEDED, message };
+        if self.stored.finally_time.is_none() {
+            let message = format!("finally was left out, because spec.suspend is true: {unfinished}");
+            return if self.is_shut_down() { cancelled(message) } else { late(message) };
         }
         let seconds = self.compiled.finally_deadline_seconds;
-        let message = format!("finally did not finish within {seconds} s: {unfinished}");
-        End { state: OrchestrationState::Failed, reason: DEADLINE_EXCEEDED, message }
+        late(format!("finally did not finish within {seconds} s: {unfinished}"))
     }
 
     /// The output of a success. One that no status could hold is left out, and the message says so: a status that
@@ -220,9 +249,9 @@ impl Planner<'_> {
             .iter()
             .take(5)
             .map(|activity| {
-                let stored = self.stored_entry(*activity);
-                let why = stored.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
-                format!("\"{}\" was {:?}{why}", self.id(*activity), stored.state)
+                let (state, message) = was(self.entry(*activity));
+                let why = message.map(|message| format!(": {message}")).unwrap_or_default();
+                format!("\"{}\" was {state:?}{why}", self.id(*activity))
             })
             .collect();
         if open.len() > shown.len() {
@@ -287,6 +316,9 @@ impl Planner<'_> {
         let mut statements = vec![Statement::new("Accepted", Some(true), reason, message)];
         let Some(end) = end else {
             let (reason, message) = match state {
+                OrchestrationState::Suspended if self.awaits_finally() => {
+                    ("Suspended", format!("suspended before finally; {progress}"))
+                }
                 OrchestrationState::Suspended => ("Suspended", format!("suspended; {progress}")),
                 _ => ("Progressing", progress.to_owned()),
             };
@@ -304,6 +336,12 @@ impl Planner<'_> {
         statements
     }
 
+    /// Whether all is done but what is in `finally`, and nothing of that is ready.
+    fn awaits_finally(&self) -> bool {
+        let is_ready = self.finally().is_empty() || self.stored.finally_time.is_some();
+        !is_ready && self.main().all(|activity| self.is_done(activity))
+    }
+
     /// The first start is to be seen at once. What else is urgent was found on the way: outputs that are waited for
     /// in `start`, the intent to stop in `begin_to_end`.
     fn hurry(&mut self) {
@@ -318,6 +356,21 @@ impl Planner<'_> {
 fn has_started(entry: &ActivityStatus) -> bool {
     !matches!(entry.state, ActivityState::Pending | ActivityState::Skipped | ActivityState::NotStarted)
         && entry.taken_from.is_none()
+}
+
+/// What an activity was when its orchestration ended, and what it waited for. The entry that it is left with tells, in
+/// whichever round it got it.
+fn was(entry: &ActivityStatus) -> (ActivityState, Option<&str>) {
+    let message = entry.message.as_deref();
+    match entry.state {
+        ActivityState::NotStarted => (ActivityState::Pending, message),
+        ActivityState::Cancelled if is_stop(entry) => {
+            let waited_for = message.and_then(|message| message.split_once(STILL_WAITING));
+            (ActivityState::Running, waited_for.map(|(_, waited_for)| waited_for))
+        }
+        ActivityState::Cancelled => (ActivityState::Retrying, message),
+        state => (state, message),
+    }
 }
 
 /// How far an orchestration is, in words.

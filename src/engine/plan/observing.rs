@@ -205,8 +205,11 @@ impl Planner<'_> {
         if let Some(schema) = schema {
             let violations = schema.validate(&Value::Object(outputs.clone()), "outputs");
             if !violations.is_empty() {
-                let was = serde_json::to_string(outputs).unwrap_or_default();
-                let message = printable(&format!("{}\nthe outputs were {was}", schema::text(&violations)));
+                // A quarter is left for what there was, which is cut at its end.
+                let limit = self.message_limit();
+                let why = schema::text_within(&violations, limit - limit / 4);
+                let was = printable(&serde_json::to_string(outputs).unwrap_or_default());
+                let message = format!("{why}\nthe outputs were {was}");
                 return Err((FailureReason::OutputInvalid, message));
             }
         }

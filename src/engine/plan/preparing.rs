@@ -66,7 +66,8 @@ impl Planner<'_> {
             let whole = Value::Object(inputs);
             let violations = schema.validate(&whole, "input");
             if !violations.is_empty() {
-                return Err((FailureReason::InvalidInput, printable(&schema::text(&violations))));
+                let why = schema::text_within(&violations, self.message_limit());
+                return Err((FailureReason::InvalidInput, why));
             }
             let Value::Object(checked) = whole else { return Ok(Prepared::Inputs(Object::new())) };
             inputs = checked;
@@ -82,9 +83,11 @@ impl Planner<'_> {
     ) -> Result<bool, (FailureReason, String)> {
         let mut scope = compiled.reads.iter().fold(Scope::new(self.input()), |scope, read| {
             let entry = self.stored_entry(*read);
-            // Also of what was skipped: `has(activities.a.outputs.x)` is false then, and no error.
-            let outputs = entry.outputs.as_ref().unwrap_or(nothing());
-            scope.with_activity(self.id(*read), name(entry.state), Some(outputs))
+            scope.with_activity(
+                self.id(*read),
+                name(entry.state),
+                entry.outputs.as_ref().unwrap_or(nothing()),
+            )
         });
         if self.compiled.is_finally(activity) {
             scope = scope.with_run_state(self.run_state());

@@ -10,13 +10,15 @@ use super::super::effect::Effect;
 use super::super::observe::FailureReason;
 use super::super::value::cut_stored;
 use super::{Planner, STOP_GRACE};
-use crate::api::orchestration::{ActivityState, Shutdown};
+use crate::api::orchestration::{ActivityState, ActivityStatus, Shutdown};
 use crate::api::orchestration_definition::FailurePolicy;
 
 /// Why a run has to end, as it stands in `status.stopReason`: the reason of its condition.
 pub(super) const ACTIVITY_FAILED: &str = "ActivityFailed";
 pub(super) const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
 pub(super) const CANCELLED: &str = "Cancelled";
+/// What comes between why an activity was stopped and what it still waited for.
+pub(super) const STILL_WAITING: &str = ", still waiting: ";
 
 impl Planner<'_> {
     pub(super) fn is_past_deadline(&self) -> bool {
@@ -134,7 +136,8 @@ impl Planner<'_> {
         }
         self.advance(activity, ActivityState::Cancelled, |entry| {
             if let Some(waited_for) = &entry.message {
-                message.push_str(&format!(", still waiting: {waited_for}"));
+                message.push_str(STILL_WAITING);
+                message.push_str(waited_for);
             }
             entry.reason = Some(reason.as_str().to_owned());
             entry.message = Some(cut_stored(message, limit));
@@ -172,4 +175,10 @@ impl Planner<'_> {
             _ => (FailureReason::DeadlineExceeded, "stopped at the deadline of the orchestration".to_owned()),
         }
     }
+}
+
+/// Whether a cancelled activity was stopped. Otherwise it waited for another attempt, and keeps the reason of the last.
+pub(super) fn is_stop(entry: &ActivityStatus) -> bool {
+    let reasons = [FailureReason::Cancelled, FailureReason::DeadlineExceeded];
+    entry.reason.as_deref().is_some_and(|said| reasons.iter().any(|reason| reason.as_str() == said))
 }

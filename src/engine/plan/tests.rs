@@ -5,6 +5,7 @@ mod data;
 mod ending;
 mod fixture;
 mod invariants;
+mod last;
 mod order;
 mod recording;
 mod robustness;

@@ -122,7 +122,15 @@ fn what_is_done_otherwise_today_is_done_again_with_all_that_depends_on_it() {
     );
     check(&run, &changed(1, "when", json!("input.x > 0")), &all_but_d(), &then, "a c");
     check(&run, &changed(2, "dependsOn", json!("a")), &all_but_d(), &then, "a b");
-    check(&run, &changed(0, "retry", json!({"maxRetries": 9})), &all_but_d(), &then, "a b c");
+    for (field, value) in [
+        ("retry", json!({"maxRetries": 9})),
+        ("timeoutSeconds", json!(7)),
+        ("startingDeadlineSeconds", json!(7)),
+    ] {
+        check(&run, &changed(0, field, value), &all_but_d(), &then, "c");
+    }
+    let stated = changed(0, "retry", json!({"maxRetries": 3}));
+    check(&run, &stated, &all_but_d(), &then, "a b c");
     check(&run, &pinned(chains(), &[("t", job("new")), ("u", job("two"))]), &all_but_d(), &then, "c");
     // The order of a definition says nothing.
     let mut turned = chains();
@@ -176,4 +184,8 @@ fn what_does_not_fit_is_refused_with_a_reason() {
     );
     let never = Previous::Found { orchestration: &old, pinned: None };
     assert_eq!(taken(&new(json!({})), &same, &never).unwrap().len(), 0);
+    assert_eq!(
+        taken(&new(json!({"input": {"x": 2}})), &same, &never).unwrap_err(),
+        "spec.resumeFrom: Orchestration \"old\" had another input"
+    );
 }

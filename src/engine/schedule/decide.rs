@@ -68,6 +68,8 @@ pub struct Observed {
 /// What is remembered of a schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
+    /// The generation of the schedule that was last looked at.
+    pub generation: Option<i64>,
     /// What is observed; nothing while it is suspended or cannot be used.
     pub observed: Option<Observed>,
     /// All ticks up to this one are made, or accounted as missed. Never decreases.
@@ -100,7 +102,7 @@ pub struct Situation<'s> {
     pub name: &'s str,
     /// When it was created.
     pub created: Timestamp,
-    /// Its generation: 1 until its spec is edited.
+    /// Its generation: 1 until its spec is edited, one more with every edit.
     pub generation: i64,
     /// Its times; nothing if they cannot be read.
     pub schedule: Option<&'s Schedule>,
@@ -139,7 +141,8 @@ pub enum Missed {
     NameConflict(String),
     /// It waited for an earlier run when the schedule was suspended or could not be read any more.
     Suspended,
-    /// It waited for an earlier run when schedule or zone were edited.
+    /// It waited for an earlier run when schedule or zone were edited; or the schedule was edited while nobody looked, so
+    /// that it may have been suspended.
     Edited,
 }
 
@@ -174,7 +177,7 @@ impl fmt::Display for Missed {
                 write!(formatter, "the Orchestration \"{name}\" exists and does not belong to this schedule")
             }
             Self::Suspended => formatter.write_str("the schedule was suspended while it waited"),
-            Self::Edited => formatter.write_str("the schedule was edited while it waited"),
+            Self::Edited => formatter.write_str("the schedule was edited meanwhile"),
         }
     }
 }
@@ -228,7 +231,11 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
         ledger.record.observed = None;
         return ledger.into_decision(None, None, now);
     };
-    let since = ledger.observe(situation);
+    let (since, doubtful) = ledger.observe(situation);
+    if let Some(doubtful) = doubtful {
+        let from = ledger.record.accounted.map_or(doubtful, |accounted| accounted.max(doubtful));
+        ledger.go_without(situation, &due(schedule, from, now));
+    }
     let from = ledger.record.accounted.map_or(since, |accounted| accounted.max(since));
     let next = schedule.next_after(from.max(now));
     let waits = ledger.go_through(situation, &due(schedule, from, now));

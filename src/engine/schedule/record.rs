@@ -19,6 +19,7 @@ pub fn read(status: &OrchestrationScheduleStatus) -> Option<Record> {
     status.observed_generation?;
     let time = |time: &Option<Time>| time.as_ref().map(|time| time.0);
     Some(Record {
+        generation: status.observed_generation,
         observed: status.observed_schedule.as_ref().map(|seen| Observed {
             schedule: seen.schedule.clone(),
             time_zone: seen.time_zone.clone(),
@@ -62,9 +63,17 @@ pub fn written(
         active_count: Some(active_count),
         missed: Some(i64::try_from(record.missed).unwrap_or(i64::MAX)),
         history: history(&previous.history, &decision.history),
+        removed: previous.removed.clone(),
         last_result: runs::last_result(known, previous.last_result.as_ref()),
         conditions: Vec::new(),
     }
+}
+
+/// Up to when nothing becomes of ticks any more: they are accounted for, or nobody's.
+#[must_use]
+pub fn settled(status: &OrchestrationScheduleStatus) -> Option<Timestamp> {
+    let since = status.observed_schedule.as_ref().map(|seen| seen.since.0);
+    status.accounted_schedule_time.as_ref().map(|time| time.0).max(since)
 }
 
 /// The newest ticks, the newest first. What is told anew of a tick takes the place of what was told.
@@ -102,6 +111,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let record = Record {
+            generation: Some(1),
             observed: Some(Observed {
                 schedule: "@daily".into(),
                 time_zone: "Etc/UTC".into(),
@@ -118,7 +128,8 @@ mod tests {
         assert_eq!(status.next_schedule_time, Some(Time(at(300))));
         assert_eq!(read(&OrchestrationScheduleStatus::default()), None, "it was never looked at");
         let blank = written(&status, Some(2), &Decision::default(), &[]);
-        assert_eq!(read(&blank), Some(Record::default()), "it was, and nothing is observed");
+        let nothing = Record { generation: Some(2), ..Record::default() };
+        assert_eq!(read(&blank), Some(nothing), "it was, and nothing is observed");
     }
 
     #[test]

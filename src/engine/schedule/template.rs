@@ -128,7 +128,7 @@ pub fn check_input(template: &OrchestrationTemplate, schema: Option<&Schema>) ->
         let message = message.strip_prefix("spec.input: ").unwrap_or(&message).to_owned();
         return vec![(reason, INPUT.to_owned(), message)];
     }
-    match acceptance::check_input(schema, given, INPUT) {
+    match acceptance::check_input(&template.spec.type_, schema, given, INPUT) {
         None => Vec::new(),
         Some(Refusal::TooLarge(message)) => vec![(INPUT_TOO_LARGE, INPUT.to_owned(), message)],
         Some(Refusal::Invalid(violations)) => violations

@@ -56,12 +56,14 @@ const PLACES: [(i32, &str); 26] = [
 /// The zone of a name, which must be written exactly as the IANA database has it.
 pub fn find(name: &str) -> Result<TimeZone, Problem> {
     let refuse = |code, message| Err(Problem::new(code, PATH, message));
-    // The database takes any case; what depends on that cannot be moved to another system.
-    let zone = TimeZoneDatabase::bundled().get(name).ok().filter(|zone| zone.iana_name() == Some(name));
-    if let Some(zone) = zone.filter(|_| !PLACEHOLDERS.contains(&name)) {
+    if let Some(zone) = named(name) {
         return Ok(zone);
     }
     let shown = cut(name.to_owned(), MAX_COMPARED);
+    if PLACEHOLDERS.contains(&name) {
+        let message = format!("\"{shown}\" stands for a zone that nobody has set: did you mean Etc/UTC?");
+        return refuse(ProblemCode::UnknownTimeZone, message);
+    }
     if let Some(hours) = offset(name) {
         let message = match hours {
             Some(0) => format!("\"{shown}\" is a difference from UTC and no zone: did you mean Etc/UTC?"),
@@ -83,6 +85,14 @@ pub fn find(name: &str) -> Result<TimeZone, Problem> {
     }
     let message = format!("\"{shown}\" is not a name of the IANA time zone database{}", nearest(name));
     refuse(ProblemCode::UnknownTimeZone, message)
+}
+
+/// The zone of a name, as [`find`] has it, or nothing: no words are looked for.
+#[must_use]
+pub fn named(name: &str) -> Option<TimeZone> {
+    // The database takes any case; what depends on that cannot be moved to another system.
+    let zone = TimeZoneDatabase::bundled().get(name).ok().filter(|zone| zone.iana_name() == Some(name));
+    zone.filter(|_| !PLACEHOLDERS.contains(&name))
 }
 
 /// What people should know about a zone that is right, but may not be what they think.

@@ -1,6 +1,6 @@
 //! Formats: the ones that the API server validates in a CustomResourceDefinition. All others say nothing.
 //!
-//! Responsible for: whether a text has a format. Must never: look anything up.
+//! Responsible for: whether a text or a number has a format. Must never: look anything up.
 
 // Address types only: nothing is opened.
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -8,9 +8,10 @@ use std::sync::LazyLock;
 
 use data_encoding::BASE64;
 use regex::Regex;
+use serde_json::Number;
 
 /// Every format that is validated, without the dashes that names may have.
-const FORMATS: [&str; 24] = [
+const FORMATS: [&str; 26] = [
     "bsonobjectid",
     "byte",
     "cidr",
@@ -26,6 +27,8 @@ const FORMATS: [&str; 24] = [
     "isbn",
     "isbn10",
     "isbn13",
+    "k8slongname",
+    "k8sshortname",
     "mac",
     "rgbcolor",
     "ssn",
@@ -41,8 +44,72 @@ const FORMATS: [&str; 24] = [
 pub(super) fn known(name: &str) -> Option<&'static str> {
     let plain = name.replace('-', "");
     let known = FORMATS.into_iter().find(|format| *format == plain)?;
-    Some(if known == "datetime" { "date-time" } else { known })
+    Some(match known {
+        "datetime" => "date-time",
+        "k8slongname" => "k8s-long-name",
+        "k8sshortname" => "k8s-short-name",
+        plain => plain,
+    })
 }
+
+/// The formats of numbers that are validated; of a type that is not said, and of any other type, there are none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Range {
+    /// 32 bits signed.
+    Int32,
+    /// 64 bits signed: what every integer is.
+    Int64,
+    /// What a floating-point number of 32 bits can hold.
+    Float,
+}
+
+impl Range {
+    const ALL: [Self; 3] = [Self::Int32, Self::Int64, Self::Float];
+
+    /// The format of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|range| range.name() == name)
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Float => "float",
+        }
+    }
+
+    /// What is in it, in words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Int32 => "an integer of 32 bits signed",
+            Self::Int64 => "an integer of 64 bits signed",
+            Self::Float => "a floating-point number of 32 bits",
+        }
+    }
+
+    /// Whether a number is in it. One with a fraction is no integer, which is told of its type.
+    pub(super) fn holds(self, number: &Number) -> bool {
+        let integer = number.as_i64();
+        match (self, number.as_f64()) {
+            (Self::Int32, _) if integer.is_some_and(|integer| i32::try_from(integer).is_err()) => false,
+            (Self::Int32 | Self::Int64, _) if integer.is_some() => true,
+            // The API server writes a whole number without its fraction, so that it is read back as an integer.
+            (Self::Int32, Some(float)) => {
+                float.fract() != 0.0 || (-2_147_483_648.0..2_147_483_648.0).contains(&float)
+            }
+            (Self::Int64, Some(float)) => float.fract() != 0.0 || (-TWO_TO_63..TWO_TO_63).contains(&float),
+            (Self::Float, Some(float)) => {
+                #[expect(clippy::cast_possible_truncation, reason = "the question is what it becomes")]
+                let single = float as f32;
+                single.is_finite()
+            }
+            (_, None) => false,
+        }
+    }
+}
+
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// Whether a text has a format that is known.
 pub(super) fn holds(format: &str, text: &str) -> bool {
@@ -65,6 +132,8 @@ pub(super) fn holds(format: &str, text: &str) -> bool {
         "isbn" => is_isbn10(text) || is_isbn13(text),
         "isbn10" => is_isbn10(text),
         "isbn13" => is_isbn13(text),
+        "k8s-long-name" => text.len() <= 253 && text.split('.').all(is_plain_name),
+        "k8s-short-name" => text.len() <= 63 && is_plain_name(text),
         "mac" => is_mac(text),
         "rgbcolor" => matches(&RGB_COLOR, text),
         "ssn" => matches(&SOCIAL_SECURITY, text),
@@ -229,6 +298,12 @@ fn is_email(text: &str) -> bool {
     text.len() <= 1_000 && matches(&EMAIL, address)
 }
 
+/// Small letters, digits and dashes, with no dash at an end.
+fn is_plain_name(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_good) && !text.starts_with('-') && !text.ends_with('-')
+}
+
 fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_inner = |c: char| c.is_alphanumeric() || c == '-';
@@ -349,6 +424,9 @@ mod tests {
         check("isbn", &["0321751043", "978-0321751041"], &["0321751044", "978-0321751042", ""]);
         check("isbn10", &["0321751043", "080442957X"], &["978-0321751041", "0321751044", "X321751043"]);
         check("isbn13", &["978-0321751041"], &["0321751043", "9780321751042", "1234567890128"]);
+        let long = "a".repeat(64);
+        check("k8s-short-name", &["a", "a-1", "0"], &["", "-a", "a-", "A", "a.b", "a_b", &long]);
+        check("k8s-long-name", &["a.b-c.d", &long], &["", "a..b", ".a", "a.-b", "A", &"a".repeat(254)]);
         check(
             "mac",
             &["01:23:45:67:89:ab", "01-23-45-67-89-AB", "0123.4567.89ab"],
@@ -372,6 +450,35 @@ mod tests {
         check("uuid3", &[&uuid('3', '0')], &[&uuid('4', '8')]);
         check("uuid4", &[&uuid('4', '8'), &uuid('4', 'B')], &[&uuid('4', '0'), &uuid('5', '8')]);
         check("uuid5", &[&uuid('5', 'a')], &[&uuid('5', 'c'), &uuid('4', 'a')]);
+    }
+
+    #[test]
+    fn a_number_is_in_its_range() {
+        let check = |name: &str, good: &[Number], bad: &[Number]| {
+            let range = Range::named(name).unwrap();
+            assert!(good.iter().all(|number| range.holds(number)), "{name}: {good:?}");
+            assert!(!bad.iter().any(|number| range.holds(number)), "{name}: {bad:?}");
+        };
+        let float = |number: f64| Number::from_f64(number).unwrap();
+        check(
+            "int32",
+            &[i32::MIN.into(), i32::MAX.into(), float(2_147_483_647.0), float(0.5)],
+            &[2_147_483_648_i64.into(), i64::MIN.into(), u64::MAX.into(), float(2_147_483_648.0)],
+        );
+        check(
+            "int64",
+            &[i64::MIN.into(), i64::MAX.into(), float(1e18), float(0.5), float(-9_223_372_036_854_775_808.0)],
+            &[
+                (i64::MAX as u64 + 1).into(),
+                u64::MAX.into(),
+                float(9_223_372_036_854_775_808.0),
+                float(1e300),
+            ],
+        );
+        check("float", &[1.into(), float(3.4e38), float(1e-300)], &[float(3.5e38), float(-1e300)]);
+        for other in ["double", "date", ""] {
+            assert_eq!(Range::named(other), None, "{other}");
+        }
     }
 
     #[test]

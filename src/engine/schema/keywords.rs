@@ -16,6 +16,8 @@ use super::{format, shown};
 pub(super) const PATTERN: &str = "x-pattern";
 /// A format that the API server validates.
 pub(super) const FORMAT: &str = "x-format";
+/// A range that the API server keeps numbers of a type and format in.
+pub(super) const RANGE: &str = "x-range";
 /// The members that tell elements of a list apart.
 pub(super) const MAP_KEYS: &str = "x-map-keys";
 /// An object that is a Kubernetes object.
@@ -55,6 +57,15 @@ pub(super) fn format<'a>(_: &'a Map<String, Value>, value: &'a Value, _: Locatio
     Ok(Box::new(Judge(move |value: &Value| {
         let text = value.as_str().filter(|text| !format::holds(&name, text))?;
         Some(format!("must have the format {name}, got {}", shown(&json!(text))))
+    })))
+}
+
+pub(super) fn range<'a>(_: &'a Map<String, Value>, value: &'a Value, _: Location) -> Made<'a> {
+    let name = value.as_str().unwrap_or_default();
+    let range = format::Range::named(name).ok_or_else(|| ValidationError::schema("an unknown range"))?;
+    Ok(Box::new(Judge(move |value: &Value| {
+        let Value::Number(number) = value else { return None };
+        (!range.holds(number)).then(|| format!("must be {}, got {number}", range.words()))
     })))
 }
 

@@ -102,6 +102,37 @@ pub(super) fn at<'a>(root: &'a Node, path: &[Segment]) -> Known<'a> {
     Known::Schema(SubSchema(node))
 }
 
+/// A member that is not declared, where others are and nobody has said that there may be more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeclared<'a> {
+    /// How many segments lead to it, itself included.
+    pub length: usize,
+    /// The members that are declared beside it, sorted.
+    pub has: Vec<&'a str>,
+}
+
+/// The first member on a path that is likely misspelt: it may be there, but is not declared as others are.
+pub(super) fn undeclared<'a>(root: &'a Node, path: &[Segment]) -> Option<Undeclared<'a>> {
+    let mut node = root;
+    for (at, segment) in path.iter().enumerate() {
+        let below = match segment {
+            Segment::Key(key) => node.declared(key).or_else(|| node.undeclared()),
+            Segment::Index(_) => node.elements(),
+        };
+        node = match below {
+            Some(below) => below,
+            None => {
+                let has = node.property_names();
+                let is_key = matches!(segment, Segment::Key(_));
+                let may_be_meant = node.is_closed() || node.says_open() || node.has_alternatives();
+                let is_odd = is_key && !has.is_empty() && !may_be_meant;
+                return is_odd.then(|| Undeclared { length: at + 1, has: has.into_iter().collect() });
+            }
+        };
+    }
+    None
+}
+
 /// None where a value of `producer` may be good for `consumer`; else why not, such as `string, and integer is wanted`.
 ///
 /// What is known is held against what is known. An integer is a number; a list of allowed values must lie in the

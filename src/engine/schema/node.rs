@@ -48,6 +48,16 @@ impl Type {
     }
 }
 
+/// The types that a value may have of which both are known; an integer is a number.
+fn both(one: Option<BTreeSet<Type>>, other: Option<BTreeSet<Type>>) -> Option<BTreeSet<Type>> {
+    let (Some(one), Some(other)) = (&one, &other) else { return one.or(other) };
+    let fits = |type_: Type, into: &BTreeSet<Type>| {
+        into.contains(&type_) || (type_ == Type::Integer && into.contains(&Type::Number))
+    };
+    let types = one.union(other).copied();
+    Some(types.filter(|type_| fits(*type_, one) && fits(*type_, other)).collect())
+}
+
 /// What an object may have beside its properties.
 #[derive(Debug, Default)]
 pub(super) enum Additional {
@@ -68,6 +78,8 @@ pub(super) struct Node {
     pub(super) nullable: bool,
     pub(super) properties: BTreeMap<String, Node>,
     pub(super) additional: Additional,
+    /// Whether it says itself that an object may have other members than the declared ones.
+    pub(super) says_open: bool,
     pub(super) items: Option<Box<Node>>,
     pub(super) required: Vec<String>,
     /// The only values allowed.
@@ -84,18 +96,21 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The types that a value may have; none when nothing is known.
+    /// The types that a value may have; none when nothing is known. Of alternatives, those of all of them.
     pub(super) fn types(&self) -> Option<BTreeSet<Type>> {
-        if let Some(type_) = self.type_ {
-            return Some([type_].into());
-        }
-        if self.int_or_string {
-            return Some([Type::Integer, Type::String].into());
-        }
-        if let Some(values) = &self.values {
-            return Some(values.iter().filter_map(Type::of).collect());
-        }
-        self.target.as_ref().and_then(|target| target.types())
+        let own = match (self.type_, self.int_or_string, &self.values) {
+            (Some(type_), ..) => Some([type_].into()),
+            (None, true, _) => Some([Type::Integer, Type::String].into()),
+            (None, false, Some(values)) => Some(values.iter().filter_map(Type::of).collect()),
+            (None, false, None) => None,
+        };
+        let besides = self.target.as_deref().into_iter().chain(&self.all_of).map(Self::types);
+        let alternatives = [&self.any_of, &self.one_of].into_iter().filter(|nodes| !nodes.is_empty());
+        let alternatives = alternatives.map(|nodes| {
+            let types: Option<Vec<BTreeSet<Type>>> = nodes.iter().map(Self::types).collect();
+            types.map(|types| types.into_iter().flatten().collect())
+        });
+        besides.chain(alternatives).fold(own, both)
     }
 
     /// The only values allowed, as far as they are listed.
@@ -132,6 +147,11 @@ impl Node {
     /// Whether undeclared properties are refused.
     pub(super) fn is_closed(&self) -> bool {
         self.any(|part| matches!(part.additional, Additional::Closed))
+    }
+
+    /// Whether it says that undeclared properties are welcome.
+    pub(super) fn says_open(&self) -> bool {
+        self.any(|part| part.says_open)
     }
 
     /// The schema of the elements of a list.

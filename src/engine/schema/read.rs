@@ -17,17 +17,15 @@ use super::validate::Validator;
 use super::{Mistake, defaults, format};
 use crate::api::common::Object;
 use crate::engine::problem::{ProblemCode, suggestion};
-use values::described;
+use values::{described, ranges};
 
 /// The member that holds the schema, as in a CustomResourceDefinition.
 const WRAPPER: &str = "openAPIV3Schema";
 
 /// Keywords that say nothing of values.
-const ANNOTATIONS: [&str; 16] = [
+const ANNOTATIONS: [&str; 13] = [
     "$comment",
     "$defs",
-    "$id",
-    "$schema",
     "definitions",
     "deprecated",
     "description",
@@ -35,7 +33,6 @@ const ANNOTATIONS: [&str; 16] = [
     "example",
     "examples",
     "externalDocs",
-    "id",
     "readOnly",
     "title",
     "writeOnly",
@@ -207,6 +204,7 @@ impl<'a> Reader<'a> {
                 self.keyword(&mut node, keyword, value, &keyword_path(at, keyword), place);
             }
         }
+        ranges(&mut node, members);
         self.bounds(&mut node, members, at);
         self.lists(&mut node, members, at);
         if let Some(reference) = members.get("$ref").filter(|reference| !reference.is_null()) {
@@ -253,14 +251,14 @@ impl<'a> Reader<'a> {
                 }
             }
             "additionalProperties" => match value {
-                Value::Bool(true) => {}
+                Value::Bool(true) => node.says_open = true,
                 Value::Bool(false) => node.additional = Additional::Closed,
                 _ => node.additional = Additional::Values(Box::new(self.schema(value, at, place.below()))),
             },
             "items" if value.is_array() => self.wrong(at, "must be one schema for all items, is a list"),
             "items" => node.items = Some(Box::new(self.schema(value, at, place.below()))),
             "required" => node.required = self.names(value, at),
-            "enum" => node.values = self.list(value, at).map(<[Value]>::to_vec),
+            "enum" => node.values = self.values(value, at),
             "const" => node.values = Some(vec![value.clone()]),
             "default" if place.is_condition => {
                 self.wrong(
@@ -280,6 +278,8 @@ impl<'a> Reader<'a> {
                     node.constraints.insert(keywords::FORMAT.to_owned(), json!(format));
                 }
             }
+            "$schema" => self.draft(value, at),
+            "$id" | "id" => self.wrong(at, "is not supported: references begin at the root of this schema"),
             "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" => {
                 if value.as_u64().is_some() {
                     node.constraints.insert(keyword.to_owned(), value.clone());
@@ -297,12 +297,8 @@ impl<'a> Reader<'a> {
             "x-kubernetes-validations" => {
                 self.wrong(at, "is not supported: say it with the other keywords, or in an activity's when");
             }
-            "minimum"
-            | "maximum"
-            | "exclusiveMinimum"
-            | "exclusiveMaximum"
-            | "$ref"
-            | "x-kubernetes-preserve-unknown-fields" => {}
+            "x-kubernetes-preserve-unknown-fields" => node.says_open |= value.as_bool().unwrap_or_default(),
+            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "$ref" => {}
             other if other.starts_with("x-") || ANNOTATIONS.contains(&other) => {}
             other => {
                 let meant = suggestion(other, KEYWORDS.into_iter());

@@ -245,7 +245,155 @@ fn extensions_mean_what_they_mean_in_a_crd() {
     // What is unknown says nothing, and neither do formats that the API server does not validate.
     check(json!({"x-vendor": 1, "x-kubernetes-map-type": "atomic"}), json!(1), &[]);
     check(json!({"format": "regex"}), json!("("), &[]);
-    check(json!({"format": "int32", "type": "integer"}), json!(i64::MAX), &[]);
+    check(json!({"format": "int32"}), json!(i64::MAX), &[]);
+    check(json!({"format": "double", "type": "number"}), json!(1e300), &[]);
+    check(json!({"format": "date", "type": "integer"}), json!(1), &[]);
+}
+
+#[test]
+fn numbers_are_as_large_as_their_type_and_format_allow() {
+    let narrow = json!({"format": "int32", "type": "integer"});
+    check(narrow.clone(), json!(i32::MAX), &[]);
+    let narrow_words = "spec.input.a: must be an integer of 32 bits signed, got 2147483648";
+    check(narrow, json!(2_147_483_648_i64), &[narrow_words]);
+    let wide_words = "spec.input.a: must be an integer of 64 bits signed, got 9223372036854775808";
+    for wide in [
+        json!({"type": "integer"}),
+        json!({"type": "integer", "format": "int64"}),
+        json!({"x-kubernetes-int-or-string": true}),
+    ] {
+        check(wide.clone(), json!(i64::MIN), &[]);
+        check(wide.clone(), json!(1e18), &[]);
+        check(wide, json!(9_223_372_036_854_775_808_u64), &[wide_words]);
+    }
+    check(
+        json!({"type": "integer"}),
+        json!(1e30),
+        &["spec.input.a: must be an integer of 64 bits signed, got 1e+30"],
+    );
+    let single = json!({"format": "float", "type": "number"});
+    check(single.clone(), json!(1.5), &[]);
+    check(single, json!(1e39), &["spec.input.a: must be a floating-point number of 32 bits, got 1e+39"]);
+    check(json!({"type": "number"}), json!(1e300), &[]);
+    let violations = compiled(&json!({"type": "integer"})).validate(&json!(u64::MAX), "x");
+    assert_eq!(violations[0].rule, "format");
+}
+
+#[test]
+fn what_is_listed_twice_is_told_at_its_place() {
+    check_mistakes(
+        json!({"required": ["a", "b", "a"], "properties": {"l": {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k", "k"]}}}),
+        &[
+            "InvalidSchema: .properties.l.x-kubernetes-list-map-keys[1]: \"k\" is listed already, as [0]",
+            "InvalidSchema: .required[2]: \"a\" is listed already, as [0]",
+        ],
+    );
+    check_mistakes(
+        json!({"enum": [1, "1", 2, 1.0, {"a": [1, 2], "b": 1}, {"b": 1.0, "a": [1.0, 2]}]}),
+        &[
+            "InvalidSchema: .enum[3]: 1.0 is listed already, as [0]",
+            "InvalidSchema: .enum[5]: {\"a\":[1.0,2],\"b\":1.0} is listed already, as [4]",
+        ],
+    );
+}
+
+#[test]
+fn a_schema_of_another_draft_is_refused() {
+    for known in ["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft-04/schema"] {
+        check_mistakes(json!({"$schema": known, "type": "object"}), &[]);
+    }
+    let words = |shown: &str| {
+        format!(
+            "InvalidSchema: .$schema: may be one of draft-04, draft-06, draft-07 of json-schema.org, is {shown}; leave it out, this is an OpenAPI v3 schema"
+        )
+    };
+    let newer = "https://json-schema.org/draft/2020-12/schema";
+    check_mistakes(json!({"$schema": newer}), &[&words(&format!("\"{newer}\""))]);
+    check_mistakes(json!({"$schema": "draft-07"}), &[&words("\"draft-07\"")]);
+    let id = "is not supported: references begin at the root of this schema";
+    check_mistakes(
+        json!({"$id": "https://example.com/s", "properties": {"id": {"id": "#a"}}}),
+        &[&format!("InvalidSchema: .$id: {id}"), &format!("InvalidSchema: .properties.id.id: {id}")],
+    );
+}
+
+#[test]
+fn types_are_known_through_alternatives() {
+    let types = |schema: Value| match compiled(&schema).at(&[]) {
+        Known::Schema(schema) => schema.types(),
+        _ => None,
+    };
+    let is = |schema: Value, expected: Option<&str>| {
+        assert_eq!(types(schema.clone()).as_deref(), expected, "{schema}");
+    };
+    is(json!({"allOf": [{"type": "string"}, {"minLength": 1}]}), Some("string"));
+    is(json!({"anyOf": [{"type": "string"}, {"type": "integer"}]}), Some("string or integer"));
+    is(json!({"oneOf": [{"type": "string"}, {"enum": [true]}]}), Some("string or boolean"));
+    is(json!({"anyOf": [{"type": "string"}, {}]}), None);
+    is(json!({"type": "number", "allOf": [{"type": "integer"}]}), Some("integer"));
+    is(
+        json!({"anyOf": [{"type": "string"}, {"type": "integer"}], "oneOf": [{"type": "number"}, {"type": "array"}]}),
+        Some("integer"),
+    );
+    is(json!({"not": {"type": "string"}}), None);
+    let differ = |producer: Value, consumer: Value| {
+        let (producer, consumer) = (compiled(&producer), compiled(&consumer));
+        mismatch(producer.at(&[]), consumer.at(&[]))
+    };
+    let text = json!({"type": "string"});
+    assert_eq!(
+        differ(text.clone(), json!({"anyOf": [{"type": "integer"}, {"type": "boolean"}]})).unwrap(),
+        "string, and integer or boolean is wanted"
+    );
+    assert_eq!(
+        differ(json!({"allOf": [{"type": "integer"}]}), text.clone()).unwrap(),
+        "integer, and string is wanted"
+    );
+    assert_eq!(differ(json!({"oneOf": [{"type": "integer"}, {"type": "string"}]}), text), None);
+}
+
+#[test]
+fn what_is_likely_misspelt_is_told_with_what_is_declared() {
+    let schema = compiled(&json!({"properties": {
+        "owner": {"properties": {"email": {}}}, "open": {"properties": {"a": {}}, "additionalProperties": true},
+        "kept": {"properties": {"a": {}}, "x-kubernetes-preserve-unknown-fields": true}, "bare": {"type": "object"},
+        "map": {"additionalProperties": {"properties": {"b": {}}}}, "list": {"items": {"properties": {"c": {}}}},
+        "closed": {"properties": {"a": {}}, "additionalProperties": false},
+        "either": {"properties": {"a": {}}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    }}));
+    let odd = |path: &str| {
+        let path = Path::parse(&format!("x.{path}")).unwrap();
+        schema.undeclared(path.rest()).map(|undeclared| (undeclared.length, undeclared.has.join(" ")))
+    };
+    let told = |length: usize, has: &str| Some((length, has.to_owned()));
+    assert_eq!(odd("ownr.email"), told(1, "bare closed either kept list map open owner"));
+    assert_eq!(odd("owner.emial.x"), told(2, "email"));
+    assert_eq!(odd("map.any.c"), told(3, "b"));
+    assert_eq!(odd("list[0].d"), told(3, "c"));
+    for fine in
+        ["owner.email.x", "open.b", "kept.b", "bare.x", "map.any.b", "closed.b", "either.b", "list[1]"]
+    {
+        assert_eq!(odd(fine), None, "{fine}");
+    }
+}
+
+#[test]
+fn a_text_of_many_violations_keeps_its_count() {
+    let names: Vec<String> = (0..40).map(|at| format!("p{at:02}")).collect();
+    let schema = compiled(
+        &json!({"required": names, "properties": {"p00": {"enum": ["x".repeat(50), "y".repeat(50), "z".repeat(50)]}}}),
+    );
+    let violations = schema.validate(&json!({"p00": "<".repeat(80)}), "outputs");
+    assert_eq!(violations.len(), 40);
+    for limit in [200, 400, 768, 1024, 10_000] {
+        let text = text_within(&violations, limit);
+        let shown = text.lines().count() - 1;
+        assert!(text.ends_with(&format!("\nand {} more", 40 - shown)), "{limit}: {text}");
+        assert!(stored_text_bytes(&text) <= limit, "{limit}: {text}");
+        assert!(text.starts_with("outputs.p00: may be one of "), "{limit}: {text}");
+    }
+    let few = text_within(&violations[1..3], 1024);
+    assert_eq!(few, "outputs.p01: required\noutputs.p02: required");
 }
 
 #[test]
@@ -695,7 +843,9 @@ fn only_what_is_known_to_be_wrong_is_a_mismatch() {
         closed(json!({"a": {}}), json!([])),
         Some("always has \"z\", which is not allowed"),
     );
-    check_mismatch(json!({"anyOf": [{"type": "string"}], "items": of("string")}), list(of("integer")), None);
+    let either = |type_: &str| json!({"anyOf": [{"type": type_}], "items": of("string")});
+    check_mismatch(either("array"), list(of("integer")), None);
+    check_mismatch(either("string"), list(of("integer")), Some("string, and array is wanted"));
     let integer = compiled(&of("integer"));
     assert_eq!(mismatch(Known::Anything, integer.at(&[])), None);
     assert_eq!(mismatch(Known::Absent { has: Vec::new() }, integer.at(&[])), None);

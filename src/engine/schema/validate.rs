@@ -49,6 +49,7 @@ impl Validator {
             .should_validate_formats(false)
             .with_keyword(keywords::PATTERN, move |_, value, _| keywords::pattern(value, &patterns))
             .with_keyword(keywords::FORMAT, keywords::format)
+            .with_keyword(keywords::RANGE, keywords::range)
             .with_keyword(keywords::MAP_KEYS, keywords::map_keys)
             .with_keyword(keywords::EMBEDDED, keywords::embedded)
             .build(&schema)
@@ -156,7 +157,7 @@ fn located(pointer: &str, value: &Value, at: &str) -> (Vec<Step>, String) {
 fn rule(kind: &ValidationErrorKind) -> &str {
     match kind.keyword() {
         keywords::PATTERN => "pattern",
-        keywords::FORMAT => "format",
+        keywords::FORMAT | keywords::RANGE => "format",
         keywords::MAP_KEYS => "x-kubernetes-list-map-keys",
         keywords::EMBEDDED => "x-kubernetes-embedded-resource",
         other => other,

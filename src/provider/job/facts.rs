@@ -5,21 +5,24 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
-use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodSpec, PodStatus,
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::labels;
 use crate::engine::text;
 
+mod container;
+
+pub use container::Terminated;
+use container::{
+    INITIALIZING, MAX_TERMINATION_MESSAGE, failures, finished_at, first_container, initializing, instant,
+    message_limit, obstacle, started_at, states, terminated, waiting,
+};
+
 /// Most bytes of a message that is only shown to people.
 const MAX_MESSAGE: usize = 1024;
-/// Most bytes of a termination message that the kubelet keeps of one container, and of all containers of a pod.
-const MAX_TERMINATION_MESSAGE: usize = 4096;
-const MAX_TERMINATION_MESSAGES: usize = 12 * 1024;
 
 /// Who a Job or a pod is, and for what it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,8 +47,8 @@ pub struct Identity {
     pub attempt: Option<u32>,
     /// When it was created. The API server always says so; without it, the beginning of time.
     pub creation_time: Timestamp,
-    /// Somebody has asked for its deletion.
-    pub deleted: bool,
+    /// When somebody asked for its deletion; nothing if nobody has.
+    pub deletion_time: Option<Timestamp>,
 }
 
 /// The owner that controls an object.
@@ -105,7 +108,8 @@ pub struct PodFacts {
     pub phase: Phase,
     /// Reason and message of the pod's status, such as `DeadlineExceeded` or `Evicted`.
     pub said: Said,
-    /// When its first container started; the pod's own startTime is only when a node accepted it.
+    /// When the first container of its template started: the one whose outputs count. The pod's own startTime is only when
+    /// a node accepted it, and init containers come before.
     pub start_time: Option<Timestamp>,
     /// When its last container ended.
     pub finish_time: Option<Timestamp>,
@@ -113,7 +117,7 @@ pub struct PodFacts {
     pub unscheduled: Option<Said>,
     /// Its condition DisruptionTarget: it was evicted, drained or preempted, or its node was lost.
     pub disruption: Option<Said>,
-    /// Why a container waits, if that is more than that it is being made.
+    /// Why a container waits, if that is more than that it is being made; or which init container the first one waits for.
     pub waiting: Option<Said>,
     /// How the first container of the template ended.
     pub first: Option<Terminated>,
@@ -137,27 +141,6 @@ pub enum Phase {
     Failed,
     /// Its node does not answer.
     Unknown,
-}
-
-/// How a container ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terminated {
-    /// Name of the container.
-    pub container: String,
-    /// It is an init container.
-    pub init: bool,
-    /// The exit code.
-    pub exit_code: i32,
-    /// The signal that ended it, where the runtime tells.
-    pub signal: Option<i32>,
-    /// The runtime's word, such as `Completed`, `Error`, `OOMKilled`, `StartError`.
-    pub reason: String,
-    /// The termination message: whole for the first container, whose outputs it is; the end of it for others.
-    pub message: String,
-    /// When it started.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
 }
 
 impl From<&Job> for JobFacts {
@@ -190,7 +173,7 @@ impl JobFacts {
     pub fn triggers(old: Option<&Self>, new: &Self) -> bool {
         let old = old.filter(|old| old.identity.uid == new.identity.uid);
         let news = |fact: fn(&Self) -> bool| fact(new) && !old.is_some_and(fact);
-        news(|job| job.end.is_some()) || news(Self::is_stopped) || news(|job| job.identity.deleted)
+        news(|job| job.end.is_some()) || news(Self::is_stopped) || news(|job| job.identity.is_deleted())
     }
 }
 
@@ -212,12 +195,16 @@ impl From<&Pod> for PodFacts {
             identity: Identity::from(&pod.metadata),
             phase: Phase::from(status.phase.as_deref()),
             said: said(status.reason.as_deref(), status.message.as_deref()),
-            start_time: all().flat_map(states).filter_map(started_at).min(),
+            start_time: first.into_iter().flat_map(states).filter_map(started_at).min(),
             finish_time: all().flat_map(states).filter_map(finished_at).max(),
             unscheduled: condition("PodScheduled", "False"),
             disruption: condition("DisruptionTarget", "True"),
-            // The first container's reason explains most; an init container's is why the first one waits.
-            waiting: first.into_iter().chain(all()).find_map(waiting),
+            // The first container's reason explains most; an init container's is why the first one waits. Init containers
+            // that go on beside it are none of its obstacles.
+            waiting: first.into_iter().chain(all()).find_map(waiting).or_else(|| {
+                let is_initialized = condition("Initialized", "True").is_some();
+                initializing(init_containers).filter(|_| !is_initialized)
+            }),
             first: first.and_then(|status| terminated(status, false, MAX_TERMINATION_MESSAGE)),
             other_failure: init_failures
                 .chain(failures)
@@ -228,7 +215,7 @@ impl From<&Pod> for PodFacts {
 }
 
 impl PodFacts {
-    /// A container of it has started.
+    /// Its first container has started.
     #[must_use]
     pub fn has_started(&self) -> bool {
         self.start_time.is_some()
@@ -240,7 +227,7 @@ impl PodFacts {
         matches!(self.phase, Phase::Succeeded | Phase::Failed)
     }
 
-    /// Why no container of it has started, as far as anything is known.
+    /// Why its first container has not started, as far as anything is known.
     #[must_use]
     pub fn waits_for(&self) -> Option<&Said> {
         self.waiting.as_ref().or(self.unscheduled.as_ref())
@@ -252,9 +239,13 @@ impl PodFacts {
     pub fn triggers(old: Option<&Self>, new: &Self) -> bool {
         let old = old.filter(|old| old.identity.uid == new.identity.uid);
         let news = |fact: fn(&Self) -> bool| fact(new) && !old.is_some_and(fact);
-        let waits_for = |pod: &Self| pod.waits_for().map(|said| obstacle(&said.reason).to_owned());
+        // Init containers are on the ordinary way to the start: nobody needs to hear of them at once.
+        let waits_for = |pod: &Self| {
+            let reason = pod.waits_for().map(|said| obstacle(&said.reason).to_owned());
+            reason.filter(|reason| reason != INITIALIZING)
+        };
         let other_reason = waits_for(new).is_some_and(|reason| old.and_then(waits_for) != Some(reason));
-        news(Self::has_started) || news(|pod| pod.identity.deleted) || other_reason
+        news(Self::has_started) || news(|pod| pod.identity.is_deleted()) || other_reason
     }
 }
 
@@ -278,9 +269,24 @@ impl From<&ObjectMeta> for Identity {
             activity: full(labels::ACTIVITY),
             attempt: own(&metadata.labels, labels::ATTEMPT).and_then(|attempt| attempt.parse().ok()),
             creation_time: metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
-            deleted: metadata.deletion_timestamp.is_some(),
+            deletion_time: deletion_time(metadata),
         }
     }
+}
+
+impl Identity {
+    /// Somebody has asked for its deletion.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.deletion_time.is_some()
+    }
+}
+
+/// The deletionTimestamp is when the grace period ends, whoever shortens it.
+fn deletion_time(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let ends = metadata.deletion_timestamp.as_ref()?.0;
+    let grace = SignedDuration::from_secs(metadata.deletion_grace_period_seconds.unwrap_or_default());
+    Some(ends.saturating_sub(grace).unwrap_or(ends))
 }
 
 impl From<Option<&str>> for Phase {
@@ -312,83 +318,6 @@ fn said(reason: Option<&str>, message: Option<&str>) -> Said {
         reason: text::head(reason.unwrap_or_default(), MAX_MESSAGE),
         message: text::head(message.unwrap_or_default(), MAX_MESSAGE),
     }
-}
-
-/// The status of the first container of the spec. Statuses are sorted by name, so the first of them may be another.
-fn first_container<'a>(
-    spec: Option<&PodSpec>,
-    statuses: &'a [ContainerStatus],
-) -> Option<&'a ContainerStatus> {
-    match spec.and_then(|spec| spec.containers.first()) {
-        Some(container) => statuses.iter().find(|status| status.name == container.name),
-        None => statuses.first(),
-    }
-}
-
-/// The states of a container, before its last restart too: a restart takes the start out of the current one.
-fn states(status: &ContainerStatus) -> impl Iterator<Item = &ContainerState> {
-    status.state.iter().chain(&status.last_state)
-}
-
-fn started_at(state: &ContainerState) -> Option<Timestamp> {
-    let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
-    let terminated = state.terminated.as_ref().and_then(|terminated| terminated.started_at.as_ref());
-    running.or(terminated).and_then(instant)
-}
-
-fn finished_at(state: &ContainerState) -> Option<Timestamp> {
-    state.terminated.as_ref()?.finished_at.as_ref().and_then(instant)
-}
-
-/// A time that something really happened at: the kubelet writes 1970 for a container that was made but could not start.
-fn instant(time: &Time) -> Option<Timestamp> {
-    (time.0 > Timestamp::UNIX_EPOCH).then_some(time.0)
-}
-
-/// What a container waits for, if it is more than the ordinary way to its start.
-fn waiting(status: &ContainerStatus) -> Option<Said> {
-    let waiting = status.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting
-        .reason
-        .as_deref()
-        .filter(|reason| !matches!(*reason, "ContainerCreating" | "PodInitializing"))?;
-    Some(said(Some(reason), waiting.message.as_deref()))
-}
-
-/// Reasons that take turns while one obstacle lasts are one.
-fn obstacle(reason: &str) -> &str {
-    if reason == "ErrImagePull" { "ImagePullBackOff" } else { reason }
-}
-
-fn failures(statuses: &[ContainerStatus], init: bool) -> impl Iterator<Item = Terminated> {
-    let failed = |ended: &ContainerStateTerminated| ended.exit_code != 0;
-    statuses
-        .iter()
-        .filter(move |status| {
-            status.state.as_ref().and_then(|state| state.terminated.as_ref()).is_some_and(failed)
-        })
-        .filter_map(move |status| terminated(status, init, MAX_MESSAGE))
-}
-
-fn terminated(status: &ContainerStatus, init: bool, limit: usize) -> Option<Terminated> {
-    let ended = status.state.as_ref()?.terminated.as_ref()?;
-    Some(Terminated {
-        container: status.name.clone(),
-        init,
-        exit_code: ended.exit_code,
-        signal: ended.signal.filter(|signal| *signal > 0),
-        reason: ended.reason.clone().unwrap_or_default(),
-        message: text::tail(ended.message.as_deref().unwrap_or_default(), limit),
-        started_at: ended.started_at.as_ref().and_then(instant),
-        finished_at: ended.finished_at.as_ref().and_then(instant),
-    })
-}
-
-/// The kubelet shares the limit of a pod among its containers.
-fn message_limit(spec: Option<&PodSpec>) -> usize {
-    let containers =
-        spec.map_or(1, |spec| spec.containers.len() + spec.init_containers.as_ref().map_or(0, Vec::len));
-    MAX_TERMINATION_MESSAGE.min(MAX_TERMINATION_MESSAGES / containers.max(1))
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Responsible for: one verdict for every combination of facts; the Job's condition is the truth, the pod says more.
 //! Must never: look at the world, decide what comes next, or let a pod's words through as they are.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::facts::{JobEnd, JobFacts, PodFacts, Said, Terminated};
 use crate::api::common::Object;
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
@@ -15,6 +17,8 @@ const MAX_WORDS: usize = 640;
 /// The exit codes of a container that was asked to end, or made to.
 const SIGKILLED: i32 = 137;
 const SIGTERMED: i32 = 143;
+/// A node's clock tells when a container ended, and the API server's when its deletion was asked for: in whole seconds.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
 /// The runtime's reason for a container that used more memory than it may.
 const OOM_KILLED: &str = "OOMKilled";
 
@@ -97,14 +101,20 @@ fn complete(pod: Option<&PodFacts>, expectation: Expectation<'_>) -> Verdict {
             Verdict::Complete(Object::new())
         };
     };
+    let cut_note = cut_note(first, pod.message_limit);
     match value::parse_outputs(&first.message) {
+        // Blanks alone are no outputs, but what was cut away before so many of them may have been some. An object that
+        // follows on a cut is whole: nothing that ends in an object is JSON with anything but blanks before it.
+        Ok(_) if !cut_note.is_empty() && first.message.trim().is_empty() => Verdict::Failed {
+            reason: FailureReason::OutputInvalid,
+            message: format!("outputs must be a JSON object: only blanks are left{cut_note}"),
+        },
         Ok(outputs) => Verdict::Complete(outputs),
         Err(problem) => Verdict::Failed {
             reason: FailureReason::OutputInvalid,
             message: format!(
-                "outputs must be a JSON object: {}{}",
+                "outputs must be a JSON object: {}{cut_note}",
                 text::head(&text::one_line(&problem), MAX_WORDS),
-                cut_note(first, pod.message_limit)
             ),
         },
     }
@@ -208,11 +218,7 @@ fn with_code(
     let all = || pod.into_iter().flat_map(|pod| pod.first.iter().chain(&pod.other_failure));
     let ended =
         all().find(|ended| ended.exit_code == code && container.is_none_or(|name| ended.container == name));
-    // A deleted pod is ended by these signals, and nothing else tells it from one that was killed. One that ran out
-    // of memory would have failed undeleted too.
-    let signalled =
-        matches!(code, SIGKILLED | SIGTERMED) && ended.is_none_or(|ended| ended.reason != OOM_KILLED);
-    if signalled && pod.is_none_or(|pod| pod.identity.deleted) {
+    if was_deleted(pod, ended) {
         return (FailureReason::PodDeleted, format!("the pod was deleted (exit code {code})"));
     }
     // The first container is the activity; of any other the message says which.
@@ -221,10 +227,7 @@ fn with_code(
     let known = ended.is_some() || first.is_some();
     let place = container.filter(|name| known && Some(*name) != first);
     let place = place.map(|name| format!(" in {kind} {}", text::one_line(name))).unwrap_or_default();
-    let said = match (pod, ended) {
-        (None, _) => "its pod is gone, and what it said with it".to_owned(),
-        (Some(_), ended) => ended.map(|ended| text::one_line(&ended.message)).unwrap_or_default(),
-    };
+    let said = ended.map(|ended| text::one_line(&ended.message)).unwrap_or_default();
     let is_fatal = expectation.fatal.contains(&code);
     let reason = if is_fatal { FailureReason::FatalExitCode } else { FailureReason::ExitCode };
     let message = exit_code(code, is_fatal, ended) + &place;
@@ -234,6 +237,19 @@ fn with_code(
     }
     let room = MAX_MESSAGE - message.len() - 2;
     (reason, format!("{message}: {}", text::tail(&said, room)))
+}
+
+/// Whether a pod was being deleted when a container of it ended: whatever its exit code then was, it says nothing about
+/// the work. The Job controller deletes pods too, but of Jobs that are suspended or past their deadline, which say so.
+/// And a pod is kept as long as its Job if nobody deletes it: one that is gone was deleted, and takes along when.
+fn was_deleted(pod: Option<&PodFacts>, ended: Option<&Terminated>) -> bool {
+    let Some(pod) = pod else { return true };
+    let Some(asked) = pod.identity.deletion_time else { return false };
+    // One that ran out of memory before would have failed undeleted too, and was not ended by a signal of the deletion.
+    let is_signalled = ended
+        .is_none_or(|ended| matches!(ended.exit_code, SIGKILLED | SIGTERMED) && ended.reason != OOM_KILLED);
+    let latest = asked.saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN);
+    is_signalled || ended.and_then(|ended| ended.finished_at).is_none_or(|finished| finished >= latest)
 }
 
 /// The pod failed, and no container has an exit code.
@@ -251,7 +267,7 @@ fn without_code(
     if let Some(ended) = pod.first.iter().chain(&pod.other_failure).find(|ended| ended.exit_code != 0) {
         return with_code(ended.exit_code, Some(&ended.container), Some(pod), expectation);
     }
-    if pod.identity.deleted {
+    if pod.identity.is_deleted() {
         return (FailureReason::PodDeleted, "the pod was deleted before it started".to_owned());
     }
     // A node that refuses a pod (OutOfcpu, NodeAffinity, UnexpectedAdmissionError) fails it before anything ran.

@@ -58,6 +58,8 @@ fn complete(spec: &mut Object, request: &JobRequest<'_>) {
             if has_outputs {
                 container.insert("terminationMessagePath".to_owned(), labels::OUTPUT_FILE.into());
             }
+            // What a container says of its failure where it writes no message of its own; of a success it changes nothing.
+            default(container, "terminationMessagePolicy", json!("FallbackToLogsOnError"));
             prepend_variables(container, &variables, has_outputs);
             append(
                 container,

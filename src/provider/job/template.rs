@@ -22,6 +22,9 @@ const OUR_DIRECTORY: &str = "orchestrator";
 const MAX_ARGUMENT: usize = 131_071;
 /// Largest value of a variable, which shares the same room with its name.
 const MAX_VARIABLE: usize = 130_000;
+/// Largest sum of all variables of a container, names included: 1 MiB. Linux has 2 MiB for them together with the
+/// arguments and our own variables.
+const MAX_ENVIRONMENT: usize = 1_048_576;
 
 /// All problems of a template, in the order of its fields by name.
 ///
@@ -152,6 +155,13 @@ impl Checker {
                 }
             }
         }
+        let texts_of = |field| texts(container, "env", field).map(|(_, text)| text.len() + 1).sum::<usize>();
+        let whole = texts_of("name") + texts_of("value");
+        if whole > MAX_ENVIRONMENT {
+            let message =
+                format!("has {whole} bytes, at most {MAX_ENVIRONMENT} are possible in all variables");
+            self.invalid(format!("{path}.env"), message);
+        }
         for (index, value) in texts(container, "env", "value") {
             if value.len() > MAX_VARIABLE {
                 let message =
@@ -276,6 +286,22 @@ mod tests {
                 format!("{at}.command[0]: has 131072 bytes, a process takes at most 131071 in one argument"),
                 format!("{at}.env[1].value: has 131072 bytes, at most 130000 are possible in one variable"),
             ]
+        );
+    }
+
+    #[test]
+    fn all_variables_together_have_a_limit() {
+        let told = |count: usize| {
+            let value = "x".repeat(100_000);
+            let variables: Vec<Value> =
+                (0..count).map(|at| json!({"name": format!("V{at:02}"), "value": value})).collect();
+            let containers = json!([{"name": "main", "image": "dns:1", "env": variables}]);
+            check(&template(json!({"spec": {"containers": containers}})), false)
+        };
+        assert_eq!(told(10), []);
+        assert_eq!(
+            told(11)[0].to_string(),
+            "InvalidJobTemplate: spec.job.template.spec.containers[0].env: has 1100055 bytes, at most 1048576 are possible in all variables"
         );
     }
 

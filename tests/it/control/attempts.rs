@@ -1,14 +1,16 @@
 //! Attempts: retries, budgets, time-outs and starting deadlines.
 
+use std::time::Duration;
+
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
-use orchestrator::api::orchestration::ActivityState;
+use orchestrator::api::orchestration::{ActivityState, ActivityStatus};
 use serde_json::json;
 
 use super::{activity, attempt, jobs, running, state, states, type_with};
-use crate::support::kubelet::{Act, Work, container_status, terminated};
+use crate::support::kubelet::{Act, Work, container_status, now, perform, remove, terminated};
 use crate::support::objects::{definition, orchestration};
 use crate::support::sandbox::Sandbox;
 use crate::support::told::says;
@@ -200,4 +202,130 @@ async fn the_policy_of_the_use_goes_over_that_of_the_type_field_by_field() {
     let finished = sandbox.finished("run").await;
     let activities = &finished.status.as_ref().unwrap().activities;
     assert_eq!((activities["a"].attempt, activities["b"].attempt), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_init_containers_did_is_no_start_of_what_does_the_work() {
+    let ended = terminated(0, "Completed", "");
+    let stuck = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}});
+    let sandbox = Sandbox::start(move |work| match attempt(work) {
+        1 => Act::Status(json!({
+            "phase": "Pending", "startTime": now(), "conditions": [{
+                "type": "Initialized", "status": "True", "lastTransitionTime": now(),
+            }],
+            "initContainerStatuses": [container_status("fetch", &ended)],
+            "containerStatuses": [container_status("main", &stuck)],
+        })),
+        2 => Act::Status(json!({
+            "phase": "Pending", "startTime": now(),
+            "initContainerStatuses": [container_status("fetch", &json!({"running": {"startedAt": now()}}))],
+            "containerStatuses": [container_status("main", &json!({"waiting": {"reason": "PodInitializing"}}))],
+        })),
+        _ => Act::outputs(&json!({})),
+    });
+    let mut type_ = type_with(
+        json!({"retry": {"maxRetries": 2, "backoff": {"initialSeconds": 5}}, "startingDeadlineSeconds": 50}),
+    );
+    type_["spec"]["job"]["template"]["spec"]["initContainers"] = json!([{"name": "fetch", "image": "none"}]);
+    sandbox.apply([type_, ONE()]).await;
+    sandbox.ready(&["d"]).await;
+    sandbox.apply([orchestration("run", "d", json!({}))]).await;
+    for (number, waits_for, message, reason) in [
+        (1, "ImagePullBackOff", "Back-off pulling image", "ImagePullFailed"),
+        (2, "PodInitializing", "init container fetch runs", "StartingDeadlineExceeded"),
+    ] {
+        let waits = activity(&sandbox, "run", "a", |entry| {
+            entry.state == ActivityState::Running
+                && entry.attempt == number
+                && entry.reason.as_deref() == Some(waits_for)
+        })
+        .await;
+        assert_eq!((waits.message.as_deref(), waits.start_time), (Some(message), None));
+        let late = activity(&sandbox, "run", "a", |entry| {
+            entry.state == ActivityState::Retrying && entry.attempt == number
+        })
+        .await;
+        let told = format!("it did not start within 50 s; at last: {waits_for}: {message}");
+        assert_eq!((late.reason.as_deref(), late.message), (Some(reason), Some(told)));
+    }
+    assert_eq!(state(&sandbox.finished("run").await), "Succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_traps_its_deletion_is_made_up_for_whatever_its_exit_code() {
+    let sandbox = Sandbox::start(|work| match attempt(work) {
+        1..=3 => Act::Run,
+        _ => Act::outputs(&json!({})),
+    });
+    let mut type_ = type_with(json!({"retry": {"maxRetries": 0, "backoff": {"initialSeconds": 1}}}));
+    type_["spec"]["job"]["exitCodes"] = json!({"fatal": [42]});
+    type_["spec"]["job"]["template"]["spec"]["nodeName"] = json!("node");
+    sandbox.apply([type_, ONE()]).await;
+    sandbox.ready(&["d"]).await;
+    sandbox.apply([orchestration("run", "d", json!({}))]).await;
+    let pods = sandbox.api::<Pod>();
+    for (number, code) in [(1_u32, 1), (2, 42), (3, 9)] {
+        let is_running = |entry: &ActivityStatus| entry.attempt == number && entry.start_time.is_some();
+        activity(&sandbox, "run", "a", |entry| entry.state == ActivityState::Running && is_running(entry))
+            .await;
+        let all = pods.list(&Default::default()).await.unwrap().items;
+        let of_attempt = |pod: &&Pod| {
+            pod.metadata.labels.as_ref().unwrap()["orchestrator.dev/attempt"] == number.to_string()
+        };
+        let pod = all.iter().find(of_attempt).unwrap();
+        pods.delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
+        perform(&pods, pod, &Act::Fail(code, "Error", "interrupted".to_owned())).await;
+        // One of them is gone before anybody looks.
+        if number == 2 {
+            remove(&pods, pod).await;
+        }
+        let waits = activity(&sandbox, "run", "a", |entry| {
+            entry.state == ActivityState::Retrying && entry.attempt == number
+        })
+        .await;
+        assert_eq!((waits.reason.as_deref(), waits.disruptions), (Some("PodDeleted"), number));
+        assert_eq!(waits.message, Some(format!("the pod was deleted (exit code {code})")));
+    }
+    assert_eq!(state(&sandbox.finished("run").await), "Succeeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_is_missing_is_told_from_the_nodes_events() {
+    let sandbox = Sandbox::start(|_| Act::Wait("ContainerCreating", ""));
+    sandbox
+        .apply([type_with(json!({"retry": {"maxRetries": 0}, "startingDeadlineSeconds": 120})), ONE()])
+        .await;
+    sandbox.ready(&["d"]).await;
+    sandbox.apply([orchestration("run", "d", json!({}))]).await;
+    activity(&sandbox, "run", "a", |entry| entry.state == ActivityState::Running).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let pod = sandbox.api::<Pod>().list(&Default::default()).await.unwrap().items.remove(0);
+    let event = |name: &str, type_: &str, reason: &str, message: &str, at: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "type": type_,
+            "reason": reason, "message": message, "lastTimestamp": at,
+            "involvedObject": {
+                "apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": pod.name_any(), "uid": pod.uid(),
+            },
+        })
+    };
+    let missing = "MountVolume.SetUp failed for volume \"settings\" : secret \"settings\" not found";
+    sandbox
+        .apply([
+            event("one", "Warning", "FailedScheduling", "0/1 nodes", "2026-01-01T00:00:01Z"),
+            event("two", "Warning", "FailedMount", "an older word", "2026-01-01T00:00:02Z"),
+            event("three", "Warning", "FailedMount", missing, "2026-01-01T00:00:03Z"),
+            event("four", "Normal", "Pulling", "Pulling image", "2026-01-01T00:00:04Z"),
+        ])
+        .await;
+    let waits = activity(&sandbox, "run", "a", |entry| entry.reason.is_some()).await;
+    assert_eq!((waits.state, waits.reason.as_deref()), (ActivityState::Running, Some("FailedMount")));
+    assert_eq!(waits.message.as_deref(), Some(missing));
+    let finished = sandbox.finished("run").await;
+    assert_eq!(
+        says(&finished, "Succeeded"),
+        format!(
+            "False ActivityFailed: activity \"a\" failed: StartingDeadlineExceeded: it did not start within 120 s; at last: FailedMount: {missing}"
+        )
+    );
 }

@@ -245,3 +245,63 @@ async fn the_deadline_still_runs_finally_and_terminate_does_not() {
         ("Cancelled", "run-a Cancelled, z NotStarted")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_run_ends_when_it_is_stopped_or_fails_and_says_that_finally_was_left_out() {
+    let left_out = "finally was left out, because spec.suspend is true: \"z\" was Pending";
+    for (id, shutdown, said) in [
+        ("run-a", Some("Stop"), "False Cancelled: was shut down before it had finished: \"b\" was Pending"),
+        (
+            "fail",
+            None,
+            "False ActivityFailed: activity \"fail\" failed: ExitCode: exit code 1 (Error): broken",
+        ),
+    ] {
+        let spec =
+            json!({"activities": activities(&[(id, ""), ("b", id)]), "finally": [{"id": "z", "type": "t"}]});
+        let sandbox =
+            Sandbox::start(|work| if work.activity == "b" { Act::outputs(&json!({})) } else { Act::Run });
+        sandbox.apply([type_with(json!({})), definition("d", spec)]).await;
+        sandbox.ready(&["d"]).await;
+        begin(&sandbox, json!({})).await;
+        running(&sandbox, "run", id).await;
+        sandbox.edit::<Orchestration>("run", json!({"suspend": true, "shutdown": shutdown})).await;
+        let end = if shutdown.is_some() {
+            Act::outputs(&json!({}))
+        } else {
+            Act::Fail(1, "Error", "broken".to_owned())
+        };
+        act(&sandbox, id, end).await;
+        let finished = sandbox.finished("run").await;
+        assert_eq!(says(&finished, "Succeeded"), format!("{said}; {left_out}"));
+        let status = finished.status.as_ref().unwrap();
+        let took =
+            status.completion_time.as_ref().unwrap().0.duration_since(status.start_time.as_ref().unwrap().0);
+        assert!(took.as_secs() < 60, "it waits for no deadline: {took}");
+        assert_eq!(
+            (status.activities["z"].state, sandbox.count("create jobs")),
+            (ActivityState::NotStarted, 1)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_in_finally_is_told_beside_what_came_before() {
+    let last = json!([{"id": "fail-z", "type": "t"}]);
+    let failing = sandbox(json!({"activities": activities(&[("fail-a", "")]), "finally": last})).await;
+    begin(&failing, json!({})).await;
+    assert_eq!(
+        says(&failing.finished("run").await, "Succeeded"),
+        "False ActivityFailed: activity \"fail-a\" failed: ExitCode: exit code 1 (Error): broken; \
+         in finally, activity \"fail-z\" failed: ExitCode: exit code 1 (Error): broken"
+    );
+    let stopped = sandbox(json!({"activities": activities(&[("a", "")]), "finally": last})).await;
+    begin(&stopped, json!({"shutdown": "Stop"})).await;
+    let finished = stopped.finished("run").await;
+    assert_eq!(
+        says(&finished, "Succeeded"),
+        "False ActivityFailed: activity \"fail-z\" failed: ExitCode: exit code 1 (Error): broken; \
+         was shut down before it had finished: \"a\" was Pending"
+    );
+    assert_eq!(state(&finished), "Failed");
+}

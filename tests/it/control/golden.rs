@@ -248,6 +248,27 @@ fn scenes() -> Vec<(&'static str, Golden)> {
                 golden.see(400, &[("z", running())]);
             }),
         ),
+        ("suspended-before-finally", with(last(), json!({"suspend": true}), &done)),
+        (
+            "stopping-while-suspended",
+            with(last(), json!({"suspend": true, "shutdown": "Stop"}), &|golden| {
+                drop(golden.see(10, &[("a", running())]));
+            }),
+        ),
+        (
+            "stopped-while-suspended",
+            with(last(), json!({"suspend": true, "shutdown": "Stop"}), &|golden| drop(golden.see(1, &[]))),
+        ),
+        ("deleted", plain(&|golden| drop(golden.see(10, &[("a", failed(FailureReason::PodDeleted))])))),
+        (
+            "initializing",
+            plain(&|golden| {
+                let (reason, message) =
+                    ("PodInitializing".to_owned(), "init container fetch runs".to_owned());
+                let waits = Attempt::Waiting { since: at(3), reason: Some(reason), message: Some(message) };
+                drop(golden.see(4, &[("a", waits)]));
+            }),
+        ),
         ("succeeded", plain(&done)),
         (
             "failed",

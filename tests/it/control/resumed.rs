@@ -126,3 +126,26 @@ async fn one_whose_revision_is_gone_cannot_be_resumed_from() {
     let told = says(&sandbox.finished("second").await, "Succeeded");
     assert!(told.starts_with("False ResumeMismatch: spec.resumeFrom: what Orchestration \"first\" ran from cannot be compared: "), "{told}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_refused_has_nothing_to_be_taken_over_and_its_input_counts() {
+    let sandbox = Sandbox::start(|work| Act::outputs(&json!({"n": work.activity})));
+    let mut inactive = flow("x");
+    inactive["active"] = json!(false);
+    sandbox.apply([type_with(json!({})), definition("d", inactive)]).await;
+    sandbox.apply([orchestration("first", "d", json!({"x": 1}))]).await;
+    assert!(says(&sandbox.finished("first").await, "Succeeded").starts_with("False DefinitionInactive: "));
+    sandbox.edit::<OrchestrationDefinition>("d", json!({"active": true})).await;
+    sandbox.ready(&["d"]).await;
+    sandbox
+        .apply([resumed("other", "first", json!({"x": 2})), resumed("same", "first", json!({"x": 1}))])
+        .await;
+    assert_eq!(
+        says(&sandbox.finished("other").await, "Succeeded"),
+        "False ResumeMismatch: spec.resumeFrom: Orchestration \"first\" had another input"
+    );
+    let finished = sandbox.finished("same").await;
+    assert_eq!(states(&finished), "a Succeeded, b Succeeded, c Succeeded");
+    assert!(says(&finished, "Accepted").ends_with("; takes over 0 of its activities from \"first\""));
+    assert_eq!(sandbox.count("create jobs"), 3);
+}

@@ -58,7 +58,7 @@ async fn an_input_that_is_not_as_the_schema_says_starts_and_pins_nothing() {
     sandbox.ready(&["d"]).await;
     sandbox.apply([orchestration("run", "d", json!({"n": "3"}))]).await;
     let finished = sandbox.finished("run").await;
-    let why = "InvalidInput: spec.input.n: expected integer, got string \"3\"\nspec.input.region: required";
+    let why = "InvalidInput: spec.input.n: expected integer, got string \"3\"\nspec.input.region: required by OrchestrationDefinition \"d\" schema";
     for (type_, status) in
         [("Accepted", "False"), ("Stalled", "True"), ("Succeeded", "False"), ("Finished", "True")]
     {
@@ -112,7 +112,7 @@ async fn what_an_activity_lacks_or_gets_wrong_is_told_before_a_job_is_made() {
             "spec.activities[1].inputs[0]: activity \"silent\" produced no output \"id\" for the required input \"id\" of ActivityDefinition \"needy\" (has: other.deep)",
         ),
         ("wrong", "InvalidInput", "input.id: expected string, got integer 7"),
-        ("broken", "ExpressionError", "when: no such key \"none\""),
+        ("broken", "ExpressionError", "when: line 1 column 1: no such key \"none\""),
     ] {
         sandbox.apply([orchestration(name, name, json!({}))]).await;
         let finished = sandbox.finished(name).await;

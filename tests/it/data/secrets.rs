@@ -1,8 +1,11 @@
 //! A canary: the value of a Secret that a pod uses is seen in the pod and nowhere else.
 
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -11,6 +14,7 @@ use kube::api::{Api, DynamicObject, ListParams, PostParams};
 use kube::core::{GroupVersionKind, NamespaceResourceScope};
 use kube::discovery::ApiResource;
 use kube::runtime::wait::await_condition;
+use kube::runtime::{WatchStreamExt, watcher};
 use orchestrator::api::{ActivityDefinition, Orchestration, OrchestrationDefinition};
 use orchestrator::app::local::Local;
 use orchestrator::clock::{Clock, SystemClock};
@@ -18,6 +22,8 @@ use orchestrator::config::Settings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::support::cluster::PATIENCE;
 
 const CANARY: &str = "canary-8f2b61d0";
 
@@ -84,6 +90,20 @@ where
     found.items.iter().map(|object| serde_json::to_string(object).unwrap()).collect()
 }
 
+/// Every Event, once there are so many: the last ones are written behind the status that they tell of.
+async fn told(client: &Client, least: usize) -> Vec<String> {
+    let events: Api<Event> = Api::default_namespaced(client.clone());
+    let mut seen = BTreeSet::new();
+    let counted = async {
+        let mut watched = pin!(watcher(events, watcher::Config::default()).applied_objects());
+        while seen.len() < least {
+            seen.insert(watched.try_next().await.unwrap().expect("a watch has no end").metadata.name);
+        }
+    };
+    tokio::time::timeout(PATIENCE, counted).await.expect("so many Events");
+    texts::<Event>(client).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_object_shows_a_secret_that_a_pod_uses() {
     let directory = tempfile::tempdir().unwrap();
@@ -116,7 +136,7 @@ async fn no_object_shows_a_secret_that_a_pod_uses() {
         ("ControllerRevision", texts::<ControllerRevision>(&client).await, 1),
         ("Job", texts::<Job>(&client).await, 2),
         ("Pod", texts::<Pod>(&client).await, 2),
-        ("Event", texts::<Event>(&client).await, 4),
+        ("Event", told(&client, 4).await, 4),
     ];
     for (kind, objects, least) in kinds {
         assert!(objects.len() >= least, "{kind}: {}", objects.len());

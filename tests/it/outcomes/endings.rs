@@ -7,7 +7,7 @@ use orchestrator::api::orchestration::ActivityState;
 use serde_json::{Value, json};
 
 use super::{all_retrying, assert_failed, assert_taken_away, condition, independent};
-use crate::support::kubelet::{Act, Work, container_status, now, terminated};
+use crate::support::kubelet::{Act, Work, container_status, now, remove, terminated};
 use crate::support::scene::Scene;
 
 /// A failed pod with these container statuses, and more of a status.
@@ -126,7 +126,7 @@ async fn every_end_of_a_pod_has_its_reason_and_its_message() {
 async fn a_pod_that_was_taken_away_is_told_from_one_that_failed() {
     let scene = Scene::new(|work| if work.activity == "unstarted" { Act::Nothing } else { Act::Run }).await;
     scene.bound_type().await;
-    let ids = ["evicted", "drained", "terminated", "killed", "forgotten", "unstarted"];
+    let ids = ["evicted", "drained", "terminated", "killed", "trapped", "forgotten", "gone", "unstarted"];
     scene.run(json!({"activities": independent("bound", &ids)}), json!({})).await;
     for id in ids.iter().filter(|id| **id != "unstarted") {
         scene.started(id).await;
@@ -140,11 +140,15 @@ async fn a_pod_that_was_taken_away_is_told_from_one_that_failed() {
         scene.act(id, &end(143)).await;
     }
     scene.remove_pod("drained").await;
-    for (id, code) in [("terminated", 143), ("killed", 137), ("forgotten", 143)] {
-        scene.delete_pod(id).await;
+    for (id, code) in [("terminated", 143), ("killed", 137), ("trapped", 1), ("forgotten", 143), ("gone", 42)]
+    {
+        let pod = scene.delete_pod(id).await;
         scene.act(id, &end(code)).await;
+        // A kubelet ends the deletion as soon as it has told the end: nobody may have read that yet.
+        if matches!(id, "forgotten" | "gone") {
+            remove(&pods, &pod).await;
+        }
     }
-    scene.remove_pod("forgotten").await;
     scene.delete_pod("unstarted").await;
     scene.act("unstarted", &Act::Status(json!({"phase": "Failed"}))).await;
     scene.remove_pod("unstarted").await;
@@ -165,6 +169,8 @@ async fn a_pod_that_was_taken_away_is_told_from_one_that_failed() {
     );
     check("terminated", "PodDeleted", "the pod was deleted (exit code 143)");
     check("killed", "PodDeleted", "the pod was deleted (exit code 137)");
+    check("trapped", "PodDeleted", "the pod was deleted (exit code 1)");
+    check("gone", "PodDeleted", "the pod was deleted (exit code 42)");
     check("forgotten", "PodDeleted", "the pod was deleted (exit code 143)");
     check("unstarted", "PodDeleted", "the pod was deleted before it started");
     scene.end().await;

@@ -53,7 +53,7 @@ async fn a_foreground_deletion_takes_the_jobs_first_and_the_operator_makes_none_
     let (run, job) = (api.get(RUN).await.unwrap(), scene.job("first", |_| true).await);
     let name = scene.namespace.name.clone();
     let kubectl =
-        ["delete", "orchestration", RUN, "--cascade=foreground", "--timeout=60s", "--namespace", &name];
+        ["delete", "orchestration", RUN, "--cascade=foreground", "--timeout=115s", "--namespace", &name];
     let printed = tokio::task::block_in_place(|| cluster().kubectl(&kubectl));
     assert!(printed.contains("deleted"), "{printed}");
     assert!(api.get_opt(RUN).await.unwrap().is_none(), "kubectl has waited for {}", run.name_any());

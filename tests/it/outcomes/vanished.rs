@@ -1,8 +1,9 @@
 //! How an attempt ended: Jobs that are deleted, or end by a deadline of their own.
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use orchestrator::api::orchestration::ActivityState;
 use serde_json::json;
 
@@ -98,5 +99,27 @@ async fn a_job_past_its_own_deadline_did_not_start_in_time_or_did_not_end_in_tim
         "it did not end in time: DeadlineExceeded: Job was active longer than specified deadline",
     );
     assert_failed(&status, "unstarted", "StartingDeadlineExceeded", "it did not start in time");
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_whose_node_is_deleted_was_disrupted() {
+    let scene = Scene::new(|_| Act::Run).await;
+    scene.bound_type().await;
+    let nodes: Api<Node> = Api::all(scene.namespace.client.clone());
+    let name = &scene.namespace.name;
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+    nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
+    let activities = json!([{"id": "lost", "type": "bound"}]);
+    scene.run(json!({ "activities": activities }), json!({})).await;
+    scene.started("lost").await;
+    nodes.delete(name, &DeleteParams::default()).await.unwrap();
+    // Kubernetes waits for 40 seconds, and then says so of the pods.
+    let waits = scene.activity("lost", |entry| entry.state == ActivityState::Retrying).await;
+    assert_eq!((waits.reason.as_deref(), waits.attempt, waits.disruptions), (Some("Disrupted"), 1, 1));
+    let message = waits.message.unwrap();
+    assert!(message.starts_with("the pod was disrupted: "), "{message}");
+    scene.let_the_deadline_pass().await;
+    scene.finished().await;
     scene.end().await;
 }

@@ -17,6 +17,17 @@ const DEAF: &str = "trap '' TERM; sleep 1000 & echo up >&9; while :; do sleep 10
 /// One that waits until it may end.
 const WAITS: &str = "echo up >&9; read line < $GO";
 
+/// The program with every signal as it is by default: whoever runs the tests may ignore some (`nohup`, or a shell that runs
+/// them in the background), which children inherit and the program honours.
+const LISTENING: [&str; 3] = ["env", "--default-signal=HUP,INT,QUIT,TERM", ORCHESTRATOR];
+
+fn listening() -> Command {
+    let [program, arguments @ ..] = LISTENING;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command
+}
+
 /// A run whose one activity holds a named pipe open: the pipe ends when the last of its processes does.
 struct Run {
     child: Child,
@@ -93,7 +104,7 @@ impl Run {
 #[test]
 fn a_signal_ends_what_runs_and_leaves_nothing_behind() {
     for (signal, code) in [(Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143), (Signal::HUP, 129)] {
-        let run = Run::start(&mut Command::new(ORCHESTRATOR), HEARS, &[]);
+        let run = Run::start(&mut listening(), HEARS, &[]);
         run.signal(signal);
         let (status, written, shown, said) = run.end();
         assert_eq!(status.code(), Some(code), "{said}");
@@ -104,8 +115,18 @@ fn a_signal_ends_what_runs_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_signal_is_heard_although_the_tests_were_started_without_it() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT TERM; exec \"$@\"", "sh"]).args(LISTENING);
+    let run = Run::start(&mut command, HEARS, &[]);
+    run.signal(Signal::INT);
+    let (status, written, _, said) = run.end();
+    assert_eq!((status.code(), written.as_str()), (Some(130), "bye\n"), "{said}");
+}
+
+#[test]
 fn a_second_ctrl_c_kills_what_does_not_end() {
-    let mut run = Run::start(&mut Command::new(ORCHESTRATOR), DEAF, &[]);
+    let mut run = Run::start(&mut listening(), DEAF, &[]);
     run.signal(Signal::INT);
     run.until_said("interrupted; ");
     run.signal(Signal::INT);
@@ -116,7 +137,7 @@ fn a_second_ctrl_c_kills_what_does_not_end() {
 
 #[test]
 fn what_does_not_end_is_killed_after_its_grace_period() {
-    let run = Run::start(&mut Command::new(ORCHESTRATOR), DEAF, &[]);
+    let run = Run::start(&mut listening(), DEAF, &[]);
     run.signal(Signal::TERM);
     let (status, written, _, said) = run.end();
     assert_eq!((status.code(), written.as_str()), (Some(143), ""), "{said}");
@@ -125,7 +146,7 @@ fn what_does_not_end_is_killed_after_its_grace_period() {
 
 #[test]
 fn when_time_is_up_what_runs_is_ended() {
-    let run = Run::start(&mut Command::new(ORCHESTRATOR), HEARS, &["--timeout", "3s"]);
+    let run = Run::start(&mut listening(), HEARS, &["--timeout", "3s"]);
     let (status, written, _, said) = run.end();
     assert_eq!((status.code(), written.as_str()), (Some(3), "bye\n"), "{said}");
     assert!(said.lines().any(|line| line == "time is up; what still runs is ended"), "{said}");
@@ -150,7 +171,7 @@ fn a_signal_before_anything_is_made_is_heard() {
     let (file, temporary) = (directory.path().join("run.yaml"), directory.path().join("temporary"));
     pipe_file(&file);
     std::fs::create_dir(&temporary).unwrap();
-    let child = spawn(&mut Command::new(ORCHESTRATOR), &file, &[], &temporary);
+    let child = spawn(&mut listening(), &file, &[], &temporary);
     let id = Pid::from_child(&child);
     // Opens when the run has: it reads its files now, and there is no end of them.
     let writer = within(move || File::create(file).unwrap());
@@ -169,7 +190,7 @@ fn what_an_activity_waits_for_is_told_while_it_waits_and_at_the_end() {
     let text = script("true")
         .replace("\"command\":", "\"envFrom\":[{\"configMapRef\":{\"name\":\"nope\"}}],\"command\":");
     std::fs::write(&file, text).unwrap();
-    let mut child = Command::new(ORCHESTRATOR)
+    let mut child = listening()
         .args(["run", file.to_str().unwrap()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -20,6 +20,7 @@ async fn backfilled(
         to: Some(to.to_owned()),
         max,
         dry_run,
+        again: false,
         namespace: None,
     };
     let mut output = Vec::new();
@@ -71,10 +72,10 @@ async fn ticks_that_have_passed_are_made_and_those_that_exist_are_skipped() {
     };
     assert_eq!(lines[0], told("2026-01-01T04:00:00Z", "would make"));
     assert_eq!(lines[3], told("2026-01-01T07:00:00Z", "exists (Succeeded)"));
-    assert_eq!(lines[4], "3 would be made, 1 skipped because they exist, 0 not made");
+    assert_eq!(lines[4], "3 would be made, 1 skipped because they exist or existed, 0 not made");
 
     let done = backfilled(&sandbox, from, to, 100, false).await.unwrap();
-    assert_eq!(done.lines().last(), Some("3 made, 1 skipped because they exist, 0 not made"));
+    assert_eq!(done.lines().last(), Some("3 made, 1 skipped because they exist or existed, 0 not made"));
     let expected = ["04", "05", "06"].map(|hour| at(&format!("2026-01-01T{hour}:00:00Z")));
     assert_eq!(made(&sandbox, "s")[2..], names("s", &expected));
     for (tick, name) in expected.iter().zip(names("s", &expected)) {
@@ -92,12 +93,79 @@ async fn ticks_that_have_passed_are_made_and_those_that_exist_are_skipped() {
         assert!(ended <= next.metadata.creation_timestamp.as_ref().unwrap().0);
     }
     let again = backfilled(&sandbox, from, to, 100, false).await.unwrap();
-    assert_eq!(again.lines().last(), Some("0 made, 4 skipped because they exist, 0 not made"));
+    assert_eq!(again.lines().last(), Some("0 made, 4 skipped because they exist or existed, 0 not made"));
 
     // The schedule goes on as if nothing had been.
     sandbox.pass(HOUR).await;
     let status = status(&sandbox, "s").await;
     assert_eq!((status.missed, status.history.len()), (Some(0), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_whose_run_the_history_limits_have_deleted_is_not_made_again() {
+    let sandbox = sandbox().await;
+    sandbox.pass(6 * HOUR).await;
+    let few = json!({"successfulHistoryLimit": 2});
+    begin(&sandbox, "s", "0 * * * *", "quick", few).await;
+    sandbox.pass(14 * HOUR + 10 * MINUTE).await;
+    assert_eq!((made(&sandbox, "s").len(), runs(&sandbox).await.len()), (14, 2));
+    let removed = status(&sandbox, "s").await.removed;
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    assert_eq!(removed[0].last.0, at("2026-01-01T18:00:00Z"));
+
+    // More than the history names, and before the first tick.
+    let (from, to) = ("2026-01-01T01:00", "2026-01-01T20:05");
+    let done = backfilled(&sandbox, from, to, 100, false).await.unwrap();
+    assert_eq!(
+        done.lines().last(),
+        Some("6 made, 14 skipped because they exist or existed, 0 not made"),
+        "{done}"
+    );
+    assert!(done.contains("existed (deleted by the history limits; --again makes it once more)"), "{done}");
+    sandbox.pass(5 * MINUTE).await;
+    assert_eq!(runs(&sandbox).await.len(), 2, "they are kept within the limits too");
+    let again = backfilled(&sandbox, from, to, 100, false).await.unwrap();
+    assert_eq!(again.lines().last(), Some("0 made, 20 skipped because they exist or existed, 0 not made"));
+    let mut all = made(&sandbox, "s");
+    assert_eq!(all.len(), 20);
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 20, "each tick once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_that_are_made_up_for_by_hand_wait_for_whoever_runs_and_for_the_schedules_own() {
+    let sandbox = sandbox().await;
+    sandbox.pass(6 * HOUR).await;
+    begin(&sandbox, "s", "0 * * * *", "slow", keep()).await;
+    let schedule = sandbox.api::<OrchestrationSchedule>().get("s").await.unwrap();
+    // As kubectl makes one: with the owner, and without our label.
+    sandbox
+        .apply([json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "Orchestration",
+            "metadata": {"name": "other", "ownerReferences": [{
+                "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationSchedule", "name": "s",
+                "uid": schedule.metadata.uid, "controller": true,
+            }]},
+            "spec": schedule.spec.orchestration_template.spec,
+        })])
+        .await;
+    sandbox.pass(HOUR + MINUTE).await;
+    assert!(status(&sandbox, "s").await.waiting_schedule_time.is_some(), "its own tick waits too");
+    let filling = backfilled(&sandbox, "2026-01-01T01:00", "2026-01-01T01:30", 100, false);
+    tokio::pin!(filling);
+    assert!(tokio::time::timeout(10 * MINUTE, &mut filling).await.is_err());
+    assert_eq!(made(&sandbox, "s"), [""; 0]);
+    let end = json!({"shutdown": "Terminate"});
+    sandbox.edit::<Orchestration>("other", end.clone()).await;
+    // The schedule's own comes first, and is waited for.
+    assert!(tokio::time::timeout(10 * MINUTE, &mut filling).await.is_err());
+    let own = named("s", &["2026-01-01T07:00:00Z"]);
+    assert_eq!(made(&sandbox, "s"), own);
+    sandbox.edit::<Orchestration>(&own[0], end).await;
+    let done = filling.await.unwrap();
+    assert_eq!(done.lines().last(), Some("1 made, 0 skipped because they exist or existed, 0 not made"));
+    assert_eq!(unfinished(&runs(&sandbox).await).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +185,7 @@ async fn what_cannot_be_made_is_refused_before_anything_is() {
     );
     assert_eq!(
         refused("2026-01-01T03:00:00Z", "2026-01-01T03:00:00Z", 100).await,
-        "--from: 2026-01-01T03:00:00Z is not before 2026-01-01T03:00:00Z"
+        "--from: Thu 2026-01-01 03:00:00 +00:00  2026-01-01T03:00:00Z is not before --to: Thu 2026-01-01 03:00:00 +00:00  2026-01-01T03:00:00Z"
     );
     assert!(refused("noon", "2026-01-01", 1).await.starts_with("--from: \"noon\" is no time"));
     let nothing = json!({"orchestrationTemplate": {"spec": {"type": "nothing"}}});

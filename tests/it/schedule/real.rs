@@ -128,14 +128,19 @@ async fn a_real_tick_is_made_and_commands_make_runs_by_hand() {
     let (from, to) = (minute(3).to_string(), minute(1).to_string());
     let dry = command(&namespace, &["backfill", "s", "--from", &from, "--to", &to, "--dry-run"]);
     assert_eq!(dry.status.code(), Some(0), "{}", text(&dry.stderr));
-    assert!(text(&dry.stdout).ends_with("2 would be made, 0 skipped because they exist, 0 not made\n"));
+    assert!(
+        text(&dry.stdout).ends_with("2 would be made, 0 skipped because they exist or existed, 0 not made\n")
+    );
     let filled = command(&namespace, &["backfill", "s", "--from", &from, "--to", &to]);
     assert!(
-        text(&filled.stdout).ends_with("2 made, 0 skipped because they exist, 0 not made\n"),
+        text(&filled.stdout).ends_with("2 made, 0 skipped because they exist or existed, 0 not made\n"),
         "{filled:?}"
     );
     let again = command(&namespace, &["backfill", "s", "--from", &from, "--to", &to]);
-    assert!(text(&again.stdout).ends_with("0 made, 2 skipped because they exist, 0 not made\n"), "{again:?}");
+    assert!(
+        text(&again.stdout).ends_with("0 made, 2 skipped because they exist or existed, 0 not made\n"),
+        "{again:?}"
+    );
     let next = command(&namespace, &["next", "s", "-n", "2"]);
     assert_eq!(text(&next.stdout).lines().count(), 2, "{next:?}");
     let refused = command(&namespace, &["trigger", "nobody"]);

@@ -21,6 +21,9 @@ const ONLY_VARIABLE: &str = "ORCHESTRATOR_SIMULATION_SCENARIOS";
 /// Requests after the last one of an undisturbed run at which faults are planned too: a disturbed one makes more.
 const BEYOND: usize = 14;
 
+/// Lines of a failed run that are told of its beginning, and as many of its end.
+const TOLD: usize = 60;
+
 /// What was explored.
 pub struct Exploration {
     pub count: usize,
@@ -217,7 +220,10 @@ impl Ground {
             let (schedule, outcome) = self.shrink((*shortest).clone(), rules, kind);
             println!("--- {} schedules: {kind}\n{schedule}", schedules.len());
             outcome.violations.iter().for_each(|violation| println!("    {violation}"));
-            outcome.trace.iter().take(80).for_each(|line| println!("      {line}"));
+            // How it began and how it ended: what is in between is mostly watches.
+            let rest = outcome.trace.len().saturating_sub(TOLD).max(TOLD);
+            outcome.trace.iter().take(TOLD).for_each(|line| println!("      {line}"));
+            outcome.trace.iter().skip(rest).for_each(|line| println!("      {line}"));
         }
         assert!(kinds.is_empty(), "{} of {} schedules failed", exploration.failures.len(), exploration.count);
     }

@@ -162,7 +162,7 @@ impl Nodes {
                 let Some(pod) = self.pod(&job) else { return };
                 // One that has not started leaves nothing.
                 if pod.value["status"]["phase"] == "Running" {
-                    self.end_pod(&pod_path, "Failed", 143, "Error", "").await;
+                    self.end_pod(&pod_path, "Failed", self.scenario.deleted, "Error", "").await;
                     self.settle(&job).await;
                 }
                 self.api.delete(&pod_path, &json!({"gracePeriodSeconds": 0})).await;

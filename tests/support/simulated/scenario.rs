@@ -153,6 +153,8 @@ pub struct Scenario {
     pub retention: Option<u64>,
     /// Whether its input and the outputs of its activities have schemas, and it has an output.
     pub has_data: bool,
+    /// Exit code of a pod that is deleted while it runs.
+    pub deleted: i32,
     /// What users do, and how many seconds after the beginning.
     pub acts: Vec<(u64, Act)>,
     /// How it ends if nothing touches it, and how every activity does, such as `a Succeeded/1 b Failed|NotStarted`: the
@@ -188,6 +190,7 @@ impl Scenario {
             time_to_live: None,
             retention: None,
             has_data: false,
+            deleted: 143,
             acts: Vec::new(),
             end: "Succeeded",
             states: "",

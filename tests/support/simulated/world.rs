@@ -204,8 +204,10 @@ impl World {
             false => Duration::from_secs(self.scenario.finally_deadline.unsigned_abs()),
         };
         let deadline = Instant::now() + allowed + finally + PATIENCE;
-        while !self.is_settled().await && Instant::now() < deadline {
-            self.pass(deadline).await;
+        // What happens while everything settles, long after the end, has a time of its own to settle.
+        let latest = deadline + self.settling() * u32::try_from(self.faults.len() + 1).unwrap_or(u32::MAX);
+        while !self.is_settled().await && Instant::now() < if self.is_done() { latest } else { deadline } {
+            self.pass(latest).await;
         }
         let requests = self.net.requests();
         self.net.disarm();

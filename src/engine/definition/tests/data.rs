@@ -242,6 +242,67 @@ fn a_default_has_a_variable_of_its_own() {
     );
 }
 
+#[test]
+fn a_name_that_an_open_schema_does_not_declare_is_a_warning() {
+    let open = "schema: {openAPIV3Schema: {type: object, properties: {domain: {type: string}, owner: {type: object, properties: {email: {}}}}}}\n";
+    let told = |schema: &str, reader: &str| {
+        let activities =
+            yaml(&["id: test, type: open", &format!("id: b, type: free, dependsOn: test, {reader}")]);
+        let found = compiled(&format!("{schema}{activities}"));
+        found.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let advice = "; declare it, or say additionalProperties: true";
+    let warn = |reader: &str, at: &str, why: &str| {
+        let expected = format!("UnknownReference: spec.activities[1]{at}: {why}{advice}");
+        assert_eq!(told(open, reader), expected, "{reader}");
+    };
+    let neither = "is neither an activity nor a declared property of the input";
+    warn("inputs: [tset.url]", ".inputs[0]", &format!("\"tset\" {neither} (did you mean \"test\"?)"));
+    warn(
+        "inputs: [{source: domian, target: x}]",
+        ".inputs[0].source",
+        &format!("\"domian\" {neither} (did you mean \"domain\"?)"),
+    );
+    warn("inputs: [input.zzz]", ".inputs[0]", &format!("\"zzz\" {neither} (has: domain, owner, test, b)"));
+    warn(
+        "inputs: [owner.emial]",
+        ".inputs[0]",
+        "the input declares no \"owner.emial\" (did you mean \"email\"?)",
+    );
+    warn("inputs: [test.ulr]", ".inputs[0]", "activity \"test\" declares no output \"ulr\" (has: url)");
+    warn(
+        "when: 'true && activities.test.outputs.ulr == 1'",
+        ".when",
+        "line 1 column 9: activity \"test\" declares no output \"ulr\" (has: url)",
+    );
+    warn(
+        "when: has(input.domian)",
+        ".when",
+        &format!("line 1 column 5: \"domian\" {neither} (did you mean \"domain\"?)"),
+    );
+    let output =
+        format!("{open}{}output: [{{source: test.ulr, target: x}}]\n", yaml(&["id: test, type: open"]));
+    assert_eq!(
+        compiled(&output).warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [format!(
+            "UnknownReference: spec.output[0].source: activity \"test\" declares no output \"ulr\" (has: url){advice}"
+        )]
+    );
+    // What is declared, or said to be open, or of which nothing is declared.
+    for fine in [
+        "inputs: [domain, owner.email, test.url, input.owner]",
+        "inputs: [test]",
+        "when: input.domain == 'x'",
+    ] {
+        assert_eq!(told(open, fine), "", "{fine}");
+    }
+    for schema in
+        ["", "schema: {openAPIV3Schema: {type: object, properties: {a: {}}, additionalProperties: true}}\n"]
+    {
+        assert_eq!(told(schema, "inputs: [input.zzz.y]"), "", "{schema}");
+    }
+}
+
 const WARNING: &str = "SkippedReference: spec.activities[1].inputs[0].source: \"a\" may be skipped, and ActivityDefinition \"needy\" requires the input \"id\" (give it a default, or repeat the when of \"a\" here)";
 
 #[test]

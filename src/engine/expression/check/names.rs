@@ -3,15 +3,15 @@
 //! Responsible for: finding the token of a name in the tree. Must never: decide what a name means.
 //!
 //! Numbers grow in the order of the text, so the names of the tree in that order are the tokens that are names, less
-//! those that declare the variable of a macro.
+//! those that declare the variable of a macro; and the calls of a function are the tokens of its name before a bracket.
 
 use std::collections::BTreeMap;
 
 use kube_cel::cel::common::ast::{Expr, IdedExpr};
 
-use super::super::Position;
 use super::super::scan::Token;
-use super::parts;
+use super::super::{Position, functions};
+use super::{function_of, parts};
 
 /// Words that are no names.
 const WORDS: [&str; 4] = ["true", "false", "null", "in"];
@@ -19,10 +19,12 @@ const WORDS: [&str; 4] = ["true", "false", "null", "in"];
 /// Macros whose first argument declares a variable and is not in the tree.
 const DECLARING: [&str; 5] = ["all", "exists", "exists_one", "existsOne", "map"];
 
-/// The places of the names in a tree.
-pub(super) struct Names {
+/// The places of the names in a tree, those of functions included.
+pub(in super::super) struct Names {
     by_number: BTreeMap<u64, Position>,
     by_name: BTreeMap<String, Position>,
+    calls: BTreeMap<u64, Position>,
+    by_function: BTreeMap<String, Position>,
 }
 
 impl Names {
@@ -39,7 +41,14 @@ impl Names {
             true => in_tree.keys().copied().zip(in_text.iter().map(|token| token.position)).collect(),
             false => BTreeMap::new(),
         };
-        Self { by_number, by_name }
+        let (calls, by_function) = calls(root, tokens);
+        Self { by_number, by_name, calls, by_function }
+    }
+
+    /// The place of the function in a call with this number; else where that function is called first.
+    pub(super) fn position_of_call(&self, number: u64, function: &str) -> Position {
+        let found = self.calls.get(&number).or_else(|| self.by_function.get(function));
+        found.copied().unwrap_or(Position::START)
     }
 
     /// The place of a name with this number; else the first of that name.
@@ -47,12 +56,67 @@ impl Names {
         self.by_number.get(&number).or_else(|| self.by_name.get(name)).copied().unwrap_or(Position::START)
     }
 
-    /// The place of the first name in an expression; without names, the start of all.
-    pub(super) fn position_of(&self, expression: &IdedExpr) -> Position {
+    /// The place of the first name in an expression; without names, that of the first function, or the start of all.
+    pub(in super::super) fn position_of(&self, expression: &IdedExpr) -> Position {
         let mut names = BTreeMap::new();
         collect(expression, &mut names);
-        names.first_key_value().map_or(Position::START, |(number, name)| self.position(*number, name))
+        if let Some((number, name)) = names.first_key_value() {
+            return self.position(*number, name);
+        }
+        let mut called = BTreeMap::new();
+        collect_calls(expression, &mut called);
+        let first = called.keys().find_map(|number| self.calls.get(number));
+        first.copied().unwrap_or(Position::START)
     }
+}
+
+/// The places of calls by their numbers, and the first of every function.
+fn calls(root: &IdedExpr, tokens: &[Token]) -> (BTreeMap<u64, Position>, BTreeMap<String, Position>) {
+    let mut in_tree = BTreeMap::new();
+    collect_calls(root, &mut in_tree);
+    let mut in_text: BTreeMap<String, Vec<Position>> = BTreeMap::new();
+    for at in 0..tokens.len() {
+        if let Some((function, position)) = called(tokens, at) {
+            in_text.entry(function).or_default().push(position);
+        }
+    }
+    let mut numbers: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (number, function) in &in_tree {
+        numbers.entry(function).or_default().push(*number);
+    }
+    let mut places = BTreeMap::new();
+    for (function, numbers) in numbers {
+        if let Some(positions) = in_text.get(function).filter(|found| found.len() == numbers.len()) {
+            places.extend(numbers.into_iter().zip(positions.iter().copied()));
+        }
+    }
+    let first = |(function, positions): (String, Vec<Position>)| Some((function, *positions.first()?));
+    (places, in_text.into_iter().filter_map(first).collect())
+}
+
+fn collect_calls(expression: &IdedExpr, calls: &mut BTreeMap<u64, String>) {
+    if let Expr::Call(call) = &expression.expr
+        && let Some(function) = function_of(call)
+    {
+        calls.insert(expression.id, function);
+    }
+    parts(expression).into_iter().for_each(|part| collect_calls(part, calls));
+}
+
+/// The function whose name stands here before a bracket, with its library, and where it begins.
+fn called(tokens: &[Token], at: usize) -> Option<(String, Position)> {
+    let text = |back: usize| {
+        at.checked_sub(back).and_then(|at| tokens.get(at)).map_or("", |token| token.text.as_str())
+    };
+    let token = tokens.get(at).filter(|token| token.is_name())?;
+    if tokens.get(at + 1)?.text != "(" {
+        return None;
+    }
+    if text(1) == "." && text(3) != "." && functions::is_library(text(2)) {
+        let library = at.checked_sub(2).and_then(|at| tokens.get(at))?;
+        return Some((format!("{}.{}", library.text, token.text), library.position));
+    }
+    Some((token.text.clone(), token.position))
 }
 
 fn collect<'a>(expression: &'a IdedExpr, names: &mut BTreeMap<u64, &'a str>) {

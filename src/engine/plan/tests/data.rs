@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, complete, object, running};
+use crate::api::common::Object;
 use crate::api::orchestration::ActivityState;
 use crate::engine::effect::Effect;
 use crate::engine::plan::Urgency;
@@ -113,6 +114,7 @@ fn a_condition_sees_what_was_skipped() {
     check("activities.b.state == 'Skipped'", ActivityState::Pending);
     check("activities.a.state == 'Succeeded' && activities.a.outputs.x.y[0] == 7", ActivityState::Pending);
     check("has(activities.b.outputs.x)", ActivityState::Skipped);
+    check("has(activities.b.outputs) && activities.b.outputs == {}", ActivityState::Pending);
     check("activities['b'].state != 'Skipped'", ActivityState::Skipped);
 }
 
@@ -130,10 +132,10 @@ fn an_error_in_a_condition_fails_the_activity_at_once() {
     };
     let told =
         |when: &str, expected: &str| assert_eq!(why(when), format!("ExpressionError: when: {expected}"));
-    told("input.none == 1", "no such key \"none\"");
-    told("1 / input.n == 1", "division by zero");
-    told("input.text", "must be a boolean, is string");
-    told("activities.a.outputs.none == 1", "no such key \"none\"");
+    told("input.none == 1", "line 1 column 1: no such key \"none\"");
+    told("1 / input.n == 1", "line 1 column 5: division by zero");
+    told("input.text", "line 1 column 1: must be a boolean, is a string");
+    told("true && activities.a.outputs.none == 1", "line 1 column 9: no such key \"none\"");
 }
 
 fn needy() -> Value {
@@ -240,6 +242,33 @@ fn outputs_of_another_form_fail_the_activity_and_are_shown() {
          the outputs were {\"more\":true,\"n\":\"x\"}"
     );
     assert_eq!((fixture.entry("a").outputs.as_ref(), fixture.entry("a").attempt), (None, 1));
+}
+
+#[test]
+fn many_violations_keep_their_count_and_what_there_was() {
+    let names: Vec<String> = (0..30).map(|at| format!("a-rather-long-name-{at:02}")).collect();
+    let types = json!({"t": {
+        "outputSchema": {"type": "object", "required": names},
+        "inputSchema": {"type": "object", "additionalProperties": {"enum": ["x".repeat(40), "y".repeat(40)]}},
+    }});
+    let definition = |inputs: &[String]| json!({"activities": [{"id": "a", "type": "t", "inputs": inputs}]});
+    let mut fixture = Fixture::typed(&definition(&[]), types.clone(), json!({}));
+    fixture.see("a", complete(json!({"other": "v".repeat(2_000)})));
+    fixture.record(2);
+    let why = fixture.why("a");
+    let lines: Vec<&str> = why.lines().collect();
+    let [violations @ .., count, was] = lines.as_slice() else { panic!("{why}") };
+    assert_eq!(violations[0], "OutputInvalid: outputs.a-rather-long-name-00: required");
+    assert_eq!(*count, format!("and {} more", 30 - violations.len()));
+    assert!(was.starts_with("the outputs were {\"other\":\"vvv") && was.ends_with('…'), "{why}");
+    assert!(was.len() > 100 && why.len() <= 1_100, "{why}");
+    let input: Object = (1..10).map(|at| (format!("i{at}"), json!("z".repeat(300)))).collect();
+    let inputs: Vec<String> = input.keys().cloned().collect();
+    let mut fixture = Fixture::typed(&definition(&inputs), types, Value::Object(input));
+    fixture.record(1);
+    let why = fixture.why("a");
+    let shown = why.lines().count() - 1;
+    assert!(shown > 3 && why.ends_with(&format!("\nand {} more", 9 - shown)), "{why}");
 }
 
 #[test]

@@ -323,8 +323,6 @@ pub fn check(moment: &Moment<'_>) {
         let end = match (&after.finally_stop_time, &after.finally_time, &after.stop_time) {
             (Some(began), _, _) => began.0 + STOP_GRACE,
             (None, Some(began), _) => deadline.max(began.0 + finally),
-            // While suspended what is in finally waits for the deadline.
-            (None, None, Some(began)) if orchestration.spec.suspend => deadline.max(began.0 + STOP_GRACE),
             (None, None, Some(began)) => began.0 + STOP_GRACE,
             (None, None, None) => deadline,
         };
@@ -335,6 +333,11 @@ pub fn check(moment: &Moment<'_>) {
         );
     }
 
+    if !has_ended && orchestration.spec.suspend && before.finally_time.is_none() {
+        let has_to_end = now >= deadline || orchestration.spec.shutdown.is_some() || (is_failing && !goes_on);
+        let runs = (0..compiled.main).any(|activity| state(&after, activity) == ActivityState::Running);
+        assert!(runs || !has_to_end, "liveness: it has to end, and does not while it is suspended");
+    }
     check_urgency(moment, before, &after);
     check_repetition(moment, &after);
     let illegal = planned.notices.iter().find(|notice| matches!(notice, Notice::IllegalTransition { .. }));
@@ -365,6 +368,22 @@ fn check_end(moment: &Moment<'_>, after: &OrchestrationStatus, succeeded: usize)
     let all_done = after.activities.values().all(|entry| is_done(entry.state));
     let condition = find(&after.conditions, "Succeeded").unwrap();
     let count = |state: ActivityState| after.activities.values().filter(|entry| entry.state == state).count();
+    let mut last = case.compiled.activities.iter().skip(total);
+    let state = |id: &str| after.activities[id].state;
+    let unfinished = last.clone().find(|one| !is_done(state(&one.id))).map(|one| one.id.as_str());
+    let last_failed = last.find(|one| state(&one.id) == ActivityState::Failed).map(|one| one.id.as_str());
+    let is_told = |word: &str| condition.message.contains(word);
+    assert!(
+        unfinished.is_none() || last_failed.is_some() || is_told("finally"),
+        "22: finally is not told of"
+    );
+    let names = |id: &str| is_told(&format!("activity \"{id}\" failed: "));
+    let failed_last =
+        case.compiled.activities.iter().skip(total).filter(|one| state(&one.id) == ActivityState::Failed);
+    assert!(
+        last_failed.is_none() || failed_last.into_iter().any(|one| names(&one.id)),
+        "22: its failure is not told of"
+    );
     match condition.reason.as_str() {
         "Completed" => assert_eq!(succeeded, total, "10: Completed means that every activity is done"),
         "ActivityFailed" => {
@@ -384,6 +403,7 @@ fn check_end(moment: &Moment<'_>, after: &OrchestrationStatus, succeeded: usize)
         }
         "Cancelled" => {
             assert!(moment.orchestration.spec.shutdown.is_some(), "10: nobody has shut it down");
+            assert_eq!(last_failed, None, "10: a failure in finally fails the whole");
             assert_eq!(after.state.as_deref(), Some("Cancelled"));
             let main = case.compiled.activities.iter().take(total);
             let failed = main.filter(|one| after.activities[&one.id].state == ActivityState::Failed).count();

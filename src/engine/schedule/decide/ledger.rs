@@ -27,24 +27,43 @@ impl Ledger {
         Self { record, create: Vec::new(), terminate: Vec::new(), history: Vec::new() }
     }
 
-    /// Since when ticks count. What is not as it was last seen counts from now on.
-    pub(super) fn observe(&mut self, situation: &Situation<'_>) -> Timestamp {
+    /// Since when ticks count. What is not as it was last seen counts from now on. So does what was edited while nobody
+    /// looked, so that it may have been suspended, or another one, in between: then since when that is so is the second
+    /// result.
+    pub(super) fn observe(&mut self, situation: &Situation<'_>) -> (Timestamp, Option<Timestamp>) {
         let before = self.record.observed.take();
         let is_as_before = |before: &Observed| {
             before.schedule == situation.written && before.time_zone == situation.time_zone
         };
-        let since = match &before {
-            Some(before) if is_as_before(before) => before.since,
+        let seen = situation.record.map_or(1, |record| record.generation.unwrap_or(situation.generation));
+        let edits = situation.generation.saturating_sub(seen);
+        let (since, doubtful) = match &before {
+            // One edit that left both as they are was another one. Two may have suspended it and gone back.
+            Some(before) if is_as_before(before) && edits <= 1 => (before.since, None),
+            Some(before) if is_as_before(before) => (situation.now, Some(before.since)),
             // Never seen, and never edited: a tick may have come while nobody looked.
-            None if situation.record.is_none() && situation.generation <= 1 => situation.created,
-            _ => situation.now,
+            None if situation.record.is_none() && edits == 0 => (situation.created, None),
+            None if situation.record.is_none() => (situation.now, Some(situation.created)),
+            _ => (situation.now, None),
         };
         if before.is_some_and(|before| before.since != since) {
             self.give_up_waiting(Missed::Edited, situation.now);
         }
         let (schedule, time_zone) = (situation.written.to_owned(), situation.time_zone.to_owned());
         self.record.observed = Some(Observed { schedule, time_zone, since });
-        since
+        (since, doubtful)
+    }
+
+    /// Goes through ticks of which nobody knows whether they were to be made: they are not, and that is told.
+    pub(super) fn go_without(&mut self, situation: &Situation<'_>, due: &Due) {
+        self.go_past(situation, due, |_| Missed::Edited);
+        for tick in &due.ticks {
+            let name = child_name(situation.name, *tick);
+            match situation.children.iter().any(|child| child.is_ours && child.name == name) {
+                true => self.made(*tick, name),
+                false => self.missed(*tick, Missed::Edited),
+            }
+        }
     }
 
     /// Goes through the ticks that are due, the oldest first, until one has to wait. That one is the result.
@@ -57,7 +76,11 @@ impl Ledger {
         let makes_up_one =
             terms.catch_up != CatchUp::All || terms.concurrency_policy == ConcurrencyPolicy::Replace;
         let waited = self.record.waiting.take();
-        self.go_past(situation, due, makes_up_one);
+        self.go_past(situation, due, |beyond| match untimely(situation, beyond, false) {
+            Some(why) => why,
+            None if makes_up_one => Missed::Superseded,
+            None => Missed::TooMany,
+        });
         let fates: Vec<Fate> = due
             .ticks
             .iter()
@@ -109,7 +132,7 @@ impl Ledger {
     }
 
     /// Accounts for the ticks before those that are listed. One entry tells of all of them.
-    fn go_past(&mut self, situation: &Situation<'_>, due: &Due, makes_up_one: bool) {
+    fn go_past(&mut self, situation: &Situation<'_>, due: &Due, why: impl FnOnce(Timestamp) -> Missed) {
         let Some(beyond) = due.beyond else { return };
         // Made before a crash.
         let ours = situation.children.iter().filter(|child| child.is_ours);
@@ -126,12 +149,7 @@ impl Ledger {
             return;
         }
         self.count(missed - 1);
-        let why = match untimely(situation, beyond, false) {
-            Some(why) => why,
-            None if makes_up_one => Missed::Superseded,
-            None => Missed::TooMany,
-        };
-        self.missed(beyond, why);
+        self.missed(beyond, why(beyond));
     }
 
     fn made(&mut self, tick: Timestamp, name: String) {

@@ -220,7 +220,38 @@ fn an_edit_never_fires_for_the_past() {
     // Edited before it was ever looked at.
     let mut unseen = Scene::new();
     (unseen.record, unseen.generation) = (None, 2);
-    check(&unseen.decide("09:00:01"), &[], &[]);
+    let decision = unseen.decide("09:00:01");
+    assert_eq!(decision.create, []);
+    let told = decision.history.last().unwrap();
+    assert_eq!(
+        (clock(told.tick), told.outcome.as_ref().unwrap_err().reason()),
+        ("09:00:00".to_owned(), "Edited")
+    );
+    assert_eq!(decision.record.missed, 33, "every tick since its creation is accounted for");
+}
+
+#[test]
+fn what_may_have_been_suspended_while_nobody_looked_is_not_made_and_told() {
+    let scene = || {
+        let mut scene =
+            Scene::new().accounted("07:00:00").terms(ConcurrencyPolicy::Allow, CatchUp::All, None);
+        scene.record.as_mut().unwrap().generation = Some(3);
+        scene
+    };
+    // One edit, which left schedule and zone as they are, was another one.
+    let mut once = scene();
+    once.generation = 4;
+    check(&once.decide("09:30:00"), &["08:00:00", "09:00:00"], &[]);
+    // Two may have been a suspension and its end.
+    let mut twice = scene().child("08:00:00", false);
+    twice.generation = 5;
+    let decision = twice.decide("09:30:00");
+    check(&decision, &[], &["09:00:00 Edited"]);
+    assert_eq!(decision.record.accounted, Some(today("09:00:00")));
+    assert_eq!(decision.record.observed.as_ref().unwrap().since, today("09:30:00"));
+    let mut later = twice.remember(&decision);
+    later.record.as_mut().unwrap().generation = Some(5);
+    check(&later.decide("10:00:00"), &["10:00:00"], &[]);
 }
 
 #[test]

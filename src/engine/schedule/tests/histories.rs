@@ -250,7 +250,7 @@ impl History {
             assert_eq!(since, if before.is_none() && self.generation == 1 { self.created } else { self.now });
             self.floor = since;
         }
-        self.record = Some(decision.record.clone());
+        self.record = Some(Record { generation: Some(self.generation), ..decision.record.clone() });
     }
 
     /// Somebody else takes the name of the next tick.

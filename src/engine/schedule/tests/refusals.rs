@@ -155,8 +155,15 @@ fn a_zone_that_is_not_one_is_told_with_what_may_be_meant() {
     unknown("Local", "");
     unknown("", "");
     // They would count as UTC.
-    unknown("Factory", " (did you mean \"Factory\"?)");
-    unknown("Etc/Unknown", "");
+    for placeholder in ["Factory", "Etc/Unknown"] {
+        let told = Schedule::compile("* * * * *", Some(placeholder)).unwrap_err();
+        assert_eq!(
+            told[0].to_string(),
+            format!(
+                "UnknownTimeZone: spec.timeZone: \"{placeholder}\" stands for a zone that nobody has set: did you mean Etc/UTC?"
+            )
+        );
+    }
     let long = "x".repeat(5000);
     zone(
         &long,

@@ -2,14 +2,20 @@
 //!
 //! Responsible for: bounds, lists, patterns, and telling of values of the wrong type. Must never: read another schema.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
+use super::super::format::Range;
 use super::super::node::{Node, Type};
 use super::super::{Mistake, keywords, shown};
 use super::Reader;
 use crate::api::common::Object;
 use crate::engine::pattern::{self, Size};
 use crate::engine::problem::{ProblemCode, suggestion};
+
+/// The drafts of JSON Schema in which our keywords mean what they mean here.
+const DRAFTS: [&str; 3] = ["draft-04", "draft-06", "draft-07"];
 
 impl<'a> Reader<'a> {
     /// Bounds of numbers: exclusive ones are flags in OpenAPI v3 and numbers in JSON Schema.
@@ -40,6 +46,24 @@ impl<'a> Reader<'a> {
                     self.wrong(&format!("{at}.{exclusive}"), message);
                 }
             }
+        }
+    }
+
+    /// What a schema says that it is written in.
+    pub(super) fn draft(&mut self, value: &Value, at: &str) {
+        let Some(text) = self.text(value, at) else { return };
+        let name = text.trim_end_matches('#').strip_suffix("/schema");
+        let draft = name.and_then(|name| {
+            let rest = name.strip_prefix("http").map(|rest| rest.strip_prefix('s').unwrap_or(rest));
+            rest.and_then(|rest| rest.strip_prefix("://json-schema.org/"))
+        });
+        if !draft.is_some_and(|draft| DRAFTS.contains(&draft)) {
+            let drafts = DRAFTS.join(", ");
+            let message = format!(
+                "may be one of {drafts} of json-schema.org, is {}; leave it out, this is an OpenAPI v3 schema",
+                shown(value)
+            );
+            self.wrong(at, message);
         }
     }
 
@@ -130,14 +154,70 @@ impl<'a> Reader<'a> {
         list.map(Vec::as_slice)
     }
 
+    /// A list of different strings.
     pub(super) fn names(&mut self, value: &Value, at: &str) -> Vec<String> {
         let names = value
             .as_array()
             .map(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
-        names.flatten().unwrap_or_else(|| {
+        let Some(names) = names.flatten() else {
             self.wrong(at, format!("must be a list of strings, is {}", described(value)));
-            Vec::new()
-        })
+            return Vec::new();
+        };
+        self.check_different(value.as_array().map_or(&[], Vec::as_slice), at);
+        names
+    }
+
+    /// The values of an enumeration.
+    pub(super) fn values(&mut self, value: &Value, at: &str) -> Option<Vec<Value>> {
+        let values = self.list(value, at)?;
+        self.check_different(values, at);
+        Some(values.to_vec())
+    }
+
+    /// Tells of values that stand in a list already.
+    fn check_different(&mut self, values: &[Value], at: &str) {
+        let mut seen = BTreeMap::new();
+        for (index, value) in values.iter().enumerate() {
+            let first = *seen.entry(canonical(value)).or_insert(index);
+            if first != index {
+                let message = format!("{} is listed already, as [{first}]", shown(value));
+                self.wrong(&format!("{at}[{index}]"), message);
+            }
+        }
+    }
+}
+
+/// The ranges of numbers. Every integer has 64 bits: what is larger is rounded where it is stored.
+pub(super) fn ranges(node: &mut Node, members: &Map<String, Value>) {
+    let format = members.get("format").and_then(Value::as_str).and_then(Range::named);
+    let range = match (node.type_, format) {
+        (Some(Type::Integer), Some(Range::Int32)) => Range::Int32,
+        (Some(Type::Integer), _) => Range::Int64,
+        (None, _) if node.int_or_string => Range::Int64,
+        (Some(Type::Number), Some(Range::Float)) => Range::Float,
+        _ => return,
+    };
+    node.constraints.insert(keywords::RANGE.to_owned(), json!(range.name()));
+}
+
+/// A text that is the same for equal values: 1 and 1.0 are.
+fn canonical(value: &Value) -> String {
+    let list = |parts: Vec<String>| parts.join(",");
+    match value {
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) => float.to_string(),
+            None => number.to_string(),
+        },
+        Value::Array(elements) => format!("[{}]", list(elements.iter().map(canonical).collect())),
+        Value::Object(members) => {
+            let mut parts: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
+                .collect();
+            parts.sort();
+            format!("{{{}}}", list(parts))
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => value.to_string(),
     }
 }
 

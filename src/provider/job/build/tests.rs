@@ -204,6 +204,24 @@ fn every_container_knows_its_context_and_only_the_first_has_outputs() {
 }
 
 #[test]
+fn the_end_of_the_log_tells_of_a_failure_unless_the_template_says_otherwise() {
+    let containers =
+        |policy: Value| json!([{"name": "main", "terminationMessagePolicy": policy}, {"name": "other"}]);
+    let init = json!([{"name": "prepare", "terminationMessagePolicy": "File"}, {"name": "more"}]);
+    let policies = |containers: Value| {
+        let job = job(json!({}), json!({"spec": {"containers": containers, "initContainers": init.clone()}}));
+        let policy = |container: &str| {
+            at(&job, &format!("/spec/template/spec/{container}/terminationMessagePolicy")).clone()
+        };
+        ["containers/0", "containers/1", "initContainers/0", "initContainers/1"].map(policy)
+    };
+    let logs = json!("FallbackToLogsOnError");
+    let file = json!("File");
+    assert_eq!(policies(containers(Value::Null)), [logs.clone(), logs.clone(), file.clone(), logs.clone()]);
+    assert_eq!(policies(containers(file.clone())), [file.clone(), logs.clone(), file, logs]);
+}
+
+#[test]
 fn our_variables_come_first_so_that_the_templates_may_refer_to_them() {
     let job = golden();
     let env = at(&job, "/spec/template/spec/containers/0/env").as_array().unwrap();

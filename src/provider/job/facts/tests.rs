@@ -51,7 +51,7 @@ fn a_job_knows_whose_it_is() {
             activity: Some("config-in-full".into()),
             attempt: Some(3),
             creation_time: "2026-11-21T10:00:00Z".parse().unwrap(),
-            deleted: false,
+            deletion_time: None,
         }
     );
 }
@@ -63,7 +63,7 @@ fn empty_objects_have_no_facts_and_do_not_panic() {
     let odd = job(
         json!({"metadata": {"labels": {"orchestrator.dev/attempt": "-1"}, "deletionTimestamp": "2026-11-21T10:00:00Z"}}),
     );
-    assert!(odd.identity.attempt.is_none() && odd.identity.deleted);
+    assert!(odd.identity.attempt.is_none() && odd.identity.is_deleted());
 }
 
 #[test]
@@ -151,7 +151,8 @@ fn the_first_container_is_that_of_the_spec_although_statuses_are_sorted() {
     );
     assert_eq!(
         (facts.start_time, facts.finish_time),
-        (at("2026-11-21T10:00:00Z"), at("2026-11-21T10:00:09Z"))
+        (at("2026-11-21T10:00:01Z"), at("2026-11-21T10:00:09Z")),
+        "init containers come before"
     );
     assert_eq!(facts.message_limit, 3072);
 }
@@ -166,6 +167,49 @@ fn acceptance_by_a_node_is_not_a_start() {
         json!({"phase": "Pending", "startTime": "2026-11-21T10:00:00Z", "containerStatuses": [status(json!({"waiting": {"reason": "ContainerCreating"}}))]}),
     );
     assert!(!accepted.has_started() && accepted.waits_for().is_none());
+}
+
+#[test]
+fn a_pod_has_not_started_while_its_init_containers_run_and_says_so() {
+    let with = |init: Value, main: Value, conditions: Value| {
+        pod(json!({
+            "metadata": {"uid": "p"},
+            "spec": {"containers": [{"name": "main"}], "initContainers": [{"name": "fetch"}]},
+            "status": {
+                "phase": "Pending", "conditions": conditions, "containerStatuses": [status(main)],
+                "initContainerStatuses": [{"name": "fetch", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": init}],
+            },
+        }))
+    };
+    let initializing = json!({"waiting": {"reason": "PodInitializing"}});
+    let runs = json!({"running": {"startedAt": "2026-11-21T10:00:00Z"}});
+    let done = json!({"terminated": {"exitCode": 0, "startedAt": "2026-11-21T10:00:00Z", "finishedAt": "2026-11-21T10:00:01Z"}});
+    let before = with(json!({"waiting": {"reason": "PodInitializing"}}), initializing.clone(), json!([]));
+    assert_eq!(before.waits_for(), None);
+    let at_work = with(runs.clone(), initializing, json!([]));
+    assert!(!at_work.has_started());
+    let said = Said { reason: "PodInitializing".to_owned(), message: "init container fetch runs".to_owned() };
+    assert_eq!(at_work.waits_for(), Some(&said));
+    assert!(!PodFacts::triggers(Some(&before), &at_work), "the ordinary way to the start");
+    let image = json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}});
+    let stuck = with(done, image, json!([{"type": "Initialized", "status": "True"}]));
+    assert!(!stuck.has_started() && PodFacts::triggers(Some(&at_work), &stuck));
+    assert_eq!(stuck.waits_for().map(|said| said.reason.as_str()), Some("ImagePullBackOff"));
+    // One that goes on beside the others is not waited for.
+    let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+    let beside = with(runs, creating, json!([{"type": "Initialized", "status": "True"}]));
+    assert!(!beside.has_started() && beside.waits_for().is_none());
+}
+
+#[test]
+fn a_deletion_was_asked_for_before_the_grace_that_it_gives() {
+    let asked = |ends: &str, grace: i64| {
+        let metadata = json!({"deletionTimestamp": ends, "deletionGracePeriodSeconds": grace});
+        pod(json!({ "metadata": metadata })).identity.deletion_time
+    };
+    // The kubelet ends it with a grace period of zero, which puts its time back to when it was asked for.
+    assert_eq!(asked("2026-11-21T10:00:30Z", 30), at("2026-11-21T10:00:00Z"));
+    assert_eq!(asked("2026-11-21T10:00:00Z", 0), at("2026-11-21T10:00:00Z"));
 }
 
 #[test]
@@ -211,7 +255,7 @@ fn a_pod_triggers_only_on_what_matters() {
     );
     let deleted = {
         let mut deleted = running.clone();
-        deleted.identity.deleted = true;
+        deleted.identity.deletion_time = at("2026-11-21T10:00:00Z");
         deleted
     };
 

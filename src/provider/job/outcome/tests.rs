@@ -111,8 +111,13 @@ fn running() -> PodFacts {
     )
 }
 
-fn deleted(mut pod: PodFacts) -> PodFacts {
-    pod.identity.deleted = true;
+/// Its deletion was asked for while it ran.
+fn deleted(pod: PodFacts) -> PodFacts {
+    deleted_at(pod, STARTED)
+}
+
+fn deleted_at(mut pod: PodFacts, asked: &str) -> PodFacts {
+    pod.identity.deletion_time = Some(time(asked));
     pod
 }
 
@@ -249,19 +254,40 @@ fn a_pod_that_was_killed_and_not_deleted_has_an_exit_code() {
 }
 
 #[test]
-fn a_deleted_pod_that_failed_by_its_own_fault_has_an_exit_code() {
+fn a_pod_that_ends_in_its_own_way_when_it_is_deleted_was_deleted_whatever_its_exit_code() {
+    let fatal = Expectation { outputs_matter: false, fatal: &[42] };
+    for code in [1, 9, 42, 255] {
+        let message = format!("the pod was deleted (exit code {code})");
+        let trapped = deleted(crashed(code, "Error", "interrupted"));
+        check_with(&exited(code), Some(&trapped), fatal, FailureReason::PodDeleted, &message);
+    }
+    // A node's clock may be behind that of the server.
+    let behind = deleted_at(crashed(1, "Error", ""), "2026-11-21T10:00:14Z");
+    check(&exited(1), Some(&behind), FailureReason::PodDeleted, "the pod was deleted (exit code 1)");
+    let killed = deleted(crashed(137, "OOMKilled", ""));
+    check(&exited(137), Some(&killed), FailureReason::PodDeleted, "the pod was deleted (exit code 137)");
+}
+
+#[test]
+fn a_pod_that_had_failed_by_its_own_fault_when_it_was_deleted_has_an_exit_code() {
+    const LATER: &str = "2026-11-21T10:00:15Z";
     check(
         &exited(1),
-        Some(&deleted(crashed(1, "Error", "boom"))),
+        Some(&deleted_at(crashed(1, "Error", "boom"), LATER)),
         FailureReason::ExitCode,
         "exit code 1 (Error): boom",
     );
     check(
         &exited(137),
-        Some(&deleted(crashed(137, "OOMKilled", ""))),
+        Some(&deleted_at(crashed(137, "OOMKilled", ""), LATER)),
         FailureReason::ExitCode,
         "exit code 137 (OOMKilled)",
     );
+}
+
+#[test]
+fn a_pod_that_succeeds_while_it_is_deleted_has_succeeded() {
+    check_complete(Some(&deleted(succeeded(r#"{"n": 1}"#))), OUTPUTS, json!({"n": 1}));
 }
 
 #[test]
@@ -294,13 +320,10 @@ fn an_exit_code_comes_with_the_runtimes_reason_and_the_last_words() {
 }
 
 #[test]
-fn an_exit_code_without_a_pod_is_the_jobs_own() {
-    check(
-        &exited(3),
-        None,
-        FailureReason::ExitCode,
-        "exit code 3: its pod is gone, and what it said with it",
-    );
+fn a_failed_pod_that_is_gone_was_deleted_whatever_its_exit_code() {
+    let fatal = Expectation { outputs_matter: false, fatal: &[3] };
+    let message = "the pod was deleted (exit code 3)";
+    check_with(&exited(3), None, fatal, FailureReason::PodDeleted, message);
 }
 
 #[test]
@@ -319,13 +342,6 @@ fn a_fatal_exit_code_says_so() {
         fatal,
         FailureReason::FatalExitCode,
         "fatal exit code 139 (SIGSEGV)",
-    );
-    check_with(
-        &exited(2),
-        None,
-        fatal,
-        FailureReason::FatalExitCode,
-        "fatal exit code 2: its pod is gone, and what it said with it",
     );
 }
 
@@ -469,7 +485,28 @@ fn an_attempt_whose_first_init_container_cannot_start_waits() {
 }
 
 #[test]
-fn an_attempt_runs_from_the_start_of_its_first_container_until_its_job_has_ended() {
+fn an_attempt_whose_init_container_has_run_still_waits_for_the_image_of_the_first_container() {
+    let pod = |init: Value, reason: &str| {
+        pod_from(
+            json!({}),
+            json!({
+                "phase": "Pending", "initContainerStatuses": [container("prepare", init)],
+                "containerStatuses": [container("main", json!({"waiting": {"reason": reason, "message": "m"}}))],
+            }),
+        )
+    };
+    let runs = json!({"running": {"startedAt": STARTED}});
+    let preparing = pod(runs, "PodInitializing");
+    check_waiting(&active(), Some(&preparing), Some("PodInitializing"), Some("init container prepare runs"));
+    let stuck = pod(terminated(0, "Completed", ""), "ImagePullBackOff");
+    check_waiting(&active(), Some(&stuck), Some("ImagePullBackOff"), Some("m"));
+    let job = failed_job("DeadlineExceeded", "Job was active longer than specified deadline");
+    let message = "it did not start in time; at last: ImagePullBackOff: m";
+    check(&job, Some(&stuck), FailureReason::ImagePullFailed, message);
+}
+
+#[test]
+fn an_attempt_runs_from_the_start_of_the_first_container_until_its_job_has_ended() {
     let expected = Seen::Attempt(Attempt::Running { start_time: time(STARTED) });
     assert_eq!(attempt(&active(), Some(&running()), false, NOTHING), expected);
     assert_eq!(attempt(&active(), Some(&succeeded("{}")), false, NOTHING), expected);
@@ -579,6 +616,17 @@ fn the_largest_outputs_that_kubernetes_keeps_are_read() {
 }
 
 #[test]
+fn blanks_that_fill_a_message_may_have_cut_outputs_away() {
+    let cut = "outputs must be a JSON object: only blanks are left; possibly cut to its last 4,096 bytes, the most that Kubernetes keeps";
+    let full = |blank: &str| succeeded(&blank.repeat(4096));
+    check_with(&complete_job(), Some(&full(" ")), OUTPUTS, FailureReason::OutputInvalid, cut);
+    check_with(&complete_job(), Some(&full("\n")), OUTPUTS, FailureReason::OutputInvalid, cut);
+    check_complete(Some(&succeeded(&" ".repeat(4092))), OUTPUTS, json!({}));
+    let behind = format!("{}{{\"a\":1}}", " ".repeat(4096 - 7));
+    check_complete(Some(&succeeded(&behind)), OUTPUTS, json!({"a": 1}));
+}
+
+#[test]
 fn a_message_cannot_steer_a_terminal() {
     let hostile = crashed(1, "Error", "\u{1b}[31mfirst\u{1b}[0m\r\nsecond\0\u{202e}dne\u{9b}2J\n");
     check(
@@ -601,6 +649,17 @@ fn a_long_message_keeps_the_last_words() {
 }
 
 proptest! {
+    // What is left of outputs that were cut parses only if nothing but blanks was cut away.
+    #[test]
+    fn no_end_of_outputs_is_taken_for_outputs(
+        keys in prop::collection::vec("[a-z{}\":, ]{0,6}", 1..6), cut in 1usize..200,
+    ) {
+        let nested = keys.iter().fold(json!({}), |inner, key| json!({key.as_str(): inner, "k": [inner], "s": key}));
+        let text = nested.to_string();
+        let end = text.get(cut.min(text.len() - 1)..).unwrap_or_default();
+        prop_assert!(value::parse_outputs(end).is_err(), "{end}");
+    }
+
     #[test]
     fn nothing_that_a_pod_or_a_job_says_makes_it_panic_or_talk_too_long(
         code in any::<i32>(), signal in any::<Option<i32>>(), texts in prop::collection::vec(".{0,200}|[🦀\u{0}]{900,1100}", 6),
@@ -610,7 +669,7 @@ proptest! {
         let mut pod = crashed(code, reason, message);
         pod.first.as_mut().unwrap().signal = signal;
         pod.said = Said { reason: pod_reason.clone(), message: pod_message.clone() };
-        pod.identity.deleted = gone;
+        pod.identity.deletion_time = gone.then(|| time(STARTED));
         for job in [
             complete_job(),
             failed_job(if policy { "PodFailurePolicy" } else { end_reason }, end_message),

@@ -51,6 +51,8 @@ fn attempts() -> Vec<Scenario> {
     let script = |course: Course, times: u32, retries: u32| {
         move |step: &mut Step| (step.script, step.retries) = ((course, times), retries)
     };
+    // A program that is asked to end says that all is lost: who deletes its pod does not make the run fail.
+    let trapping = Scenario { deleted: FATAL, ..Scenario::new("trapping", "a@ b=a") };
     vec![
         Scenario::new("retrying", "a b=a c=b")
             .with("b", script(Course::Fail(FAILURE), 2, 2))
@@ -61,6 +63,7 @@ fn attempts() -> Vec<Scenario> {
         Scenario::new("fatal", "a b<a")
             .with("a", script(Course::Fail(FATAL), u32::MAX, 3))
             .ends("Failed", "a Failed/1 b NotStarted/0"),
+        trapping.ends("Succeeded", "a Succeeded/1 b Succeeded/1"),
     ]
 }
 
@@ -114,6 +117,11 @@ fn shutdowns() -> Vec<Scenario> {
     // An operator whose watch is silent hears of it when its next write is refused: it has started another one by then.
     let stopped =
         Scenario { acts: vec![(3, Act::Stop)], ..Scenario::new("stopped", "a@ b<a@ c<b").finally("z=a") };
+    // What is in finally runs if a fault resumes it in time.
+    let held = Scenario {
+        acts: vec![(3, Act::Suspend), (6, Act::Stop)],
+        ..Scenario::new("held", "a@ b<a@ c<b").finally("z=a")
+    };
     let terminated =
         Scenario { acts: vec![(6, Act::Terminate)], ..Scenario::new("terminated", "a~ b").finally("z") };
     let suspended =
@@ -123,6 +131,10 @@ fn shutdowns() -> Vec<Scenario> {
             .ends("Cancelled", "a Succeeded|NotStarted b Succeeded|NotStarted c NotStarted/0 z Succeeded/1"),
         terminated
             .ends("Cancelled", "a Cancelled|NotStarted b Succeeded|Cancelled|NotStarted z NotStarted/0"),
+        held.ends(
+            "Cancelled",
+            "a Succeeded|NotStarted b Succeeded|NotStarted c NotStarted/0 z Succeeded|NotStarted",
+        ),
         suspended.ends("Succeeded", "a Succeeded/1 b Succeeded/1"),
     ]
 }

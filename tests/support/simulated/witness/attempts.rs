@@ -137,6 +137,11 @@ impl Book {
     }
 }
 
+/// A pod is kept if it is deleted while it runs; one that has ended is gone at once.
+fn is_deleted(pod: &Value) -> bool {
+    !pod["metadata"]["deletionTimestamp"].is_null()
+}
+
 /// How an attempt ended, by its Job.
 fn truth(store: &Store, (uid, activity): &Activity, attempt: u64) -> Truth {
     let is_of = |object: &Value| label(object, "attempt") == attempt.to_string();
@@ -160,9 +165,12 @@ fn truth(store: &Store, (uid, activity): &Activity, attempt: u64) -> Truth {
     match (failed["reason"].as_str(), code) {
         (Some("PodFailurePolicy"), _) if message.ends_with("index 0") => Truth::Disrupted,
         (Some("PodFailurePolicy"), _) if is_timed_out => Truth::TooLong,
-        // Ended by a signal: by whom, the pod alone tells, and it may be gone.
-        (Some("PodFailurePolicy"), Some(137 | 143)) => Truth::Open,
-        (Some("PodFailurePolicy"), Some(code)) => Truth::Failed(code),
+        // Whether it was deleted before it ended, the pod alone tells.
+        (Some("PodFailurePolicy"), Some(_)) if pod.is_none() => Truth::Open,
+        (Some("PodFailurePolicy"), Some(code)) => match pod.is_some_and(is_deleted) {
+            true => Truth::Disrupted,
+            false => Truth::Failed(code),
+        },
         (Some("DeadlineExceeded"), _) => Truth::TooLong,
         _ => Truth::Open,
     }

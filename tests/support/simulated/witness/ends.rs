@@ -92,11 +92,23 @@ impl Book {
         let is_late = deadline.is_some_and(|deadline| deadline <= self.now());
         let has_run_last =
             of(true).next().is_none() || !run["status"]["finallyTime"].is_null() || is_terminated;
-        let said = condition(run, "Succeeded").and_then(|told| told["reason"].as_str()).unwrap_or_default();
+        // Nothing starts while it is suspended: an end that is decided waits for nobody, and says what it leaves out.
+        let is_left_out = !has_run_last
+            && run["spec"]["suspend"] == true
+            && (is_shut_down || is_late || of(false).any(|state| state == ActivityState::Failed));
+        let told = |what: &str| condition(run, "Succeeded").and_then(|told| told[what].as_str());
+        let (said, message) = (told("reason").unwrap_or_default(), told("message").unwrap_or_default());
+        let untold = states.iter().find(|(id, state)| {
+            *state == ActivityState::Failed && is_last(id) && !message.contains(&format!("\"{id}\""))
+        });
+        let untold = untold.map(|(id, _)| format!("nobody says that \"{id}\" failed: {message}"));
         let main_is_done = of(false).all(is_done);
         let last_is_done = of(true).all(is_done);
         let has_failed = (has_failed(false), has_failed(true));
-        if !has_run_last {
+        if let Some(untold) = untold {
+            self.broken(22, untold);
+        }
+        if !(has_run_last || is_left_out && message.contains("finally was left out")) {
             self.broken(10, "it ended without what is in finally".to_owned());
         }
         // Which of the two was first, when both hold, is decided by whoever looks first, and stands in stopReason.
@@ -111,8 +123,11 @@ impl Book {
         match (main_is_done, has_failed) {
             (true, _) if last_is_done => ("Succeeded", "Completed"),
             (false, (true, _)) | (true, (_, true)) => ("Failed", "ActivityFailed"),
+            // What fails in finally makes no Cancelled of a failure.
+            (false, (_, true)) if late_or_shut_down(is_late).0 == "Cancelled" => ("Failed", "ActivityFailed"),
             (false, _) => late_or_shut_down(is_late),
             (true, _) if is_terminated => ("Cancelled", "Cancelled"),
+            (true, _) if is_left_out => late_or_shut_down(is_late),
             (true, _) => ("Failed", "DeadlineExceeded"),
         }
     }
