@@ -365,8 +365,12 @@ impl Collector for States {
             }
         }
         let gauge = ConstGauge::new(0_u64);
-        let mut family =
-            encoder.encode_descriptor("orchestrations", ORCHESTRATIONS, None, gauge.metric_type())?;
+        let mut family = encoder.encode_descriptor(
+            "orchestrations",
+            &format!("{ORCHESTRATIONS}."),
+            None,
+            gauge.metric_type(),
+        )?;
         for (state, count) in all {
             let counted = ConstGauge::new(count);
             counted.encode(family.encode_family(&State { state })?)?;

@@ -75,7 +75,12 @@ async fn an_operator_tells_that_it_is_ready_and_what_it_has_done() {
     namespace.definition_ready("three", "True", "Ready").await;
     namespace.create(orchestration("run", "three", json!({}))).await;
     namespace.finished("run").await;
-    let (head, scrape) = get(operator.metrics, "/metrics", "*/*").await;
+    // What is counted at the scrape is what the cache shows, a moment later than we.
+    let succeeded = "orchestrator_orchestrations{state=\"Succeeded\"} 1";
+    let (head, scrape) = until("the cache shows the end", || async {
+        Some(get(operator.metrics, "/metrics", "*/*").await).filter(|(_, scrape)| scrape.contains(succeeded))
+    })
+    .await;
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
     let expected = [
         ("orchestrator_leader", 1.0),
