@@ -8,6 +8,7 @@
 //! is read is known beforehand.
 
 mod check;
+mod collected;
 mod cost;
 mod evaluate;
 mod exact;
