@@ -15,6 +15,7 @@ mod exact;
 mod form;
 mod functions;
 mod kinds;
+mod operands;
 mod quiet;
 mod scan;
 mod times;

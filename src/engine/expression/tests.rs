@@ -389,7 +389,7 @@ fn times_are_read_in_utc_or_in_the_zone_that_is_told() {
     );
     check("duration('90m').getHours() == 1 && duration('90m').getMinutes() == 90", Ok(true));
     check("duration('1h').getHours('Asia/Tokyo') == 1", Err("getHours: a duration has no zone"));
-    check("duration('1h').getDate() == 1", Err("getDate: is for timestamps, this is a duration"));
+    check("dyn(duration('1h')).getDate() == 1", Err("getDate: is for timestamps, this is a duration"));
     check(
         "timestamp(input.when).getHours(input.cell) == 1",
         Err(
@@ -864,7 +864,7 @@ fn what_is_read_is_told_as_far_as_the_text_shows_it() {
 #[test]
 fn the_deepest_expression_fits_the_stack_of_a_small_thread() {
     let sums = format!("{} == 1", vec!["input.a"; MAX_DEPTH - 3].join(" + "));
-    let calls = format!("{}input.a{} == 1", "size(".repeat(MAX_BRACKETS), ")".repeat(MAX_BRACKETS));
+    let calls = format!("{}input.a{} == 1", "dyn(".repeat(MAX_BRACKETS), ")".repeat(MAX_BRACKETS));
     let members = format!("input{} == 1", ".a".repeat(MAX_DEPTH - 3));
     let too_long = format!("{}1 == 1", "1 - ".repeat(MAX_TOKENS / 2 - 2));
     let run = move || {
@@ -943,5 +943,50 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(source in "\\PC{0,60}") {
         let _ = Expression::compile(&source);
+    }
+}
+
+#[test]
+fn a_function_is_not_applied_to_what_it_is_not_for() {
+    let schema = json!({"type": "object", "properties": {
+        "n": {"type": "integer"}, "x": {"type": "number"}, "t": {"type": "string"}, "l": {"type": "array"},
+        "o": {"type": "object"}, "any": {},
+    }});
+    let schema = Schema::compile(schema.as_object().unwrap()).unwrap();
+    let declared = Declared { input: Some(&schema), outputs: None };
+    let told = |source: &str| {
+        let (_, mistakes) =
+            Expression::compile_with(source, &declared).unwrap_or_else(|told| panic!("{told:?}"));
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (source, expected) in [
+        ("input.n.startsWith('a')", "\"startsWith\" is not for an integer"),
+        ("input.t.startsWith(input.n)", "\"startsWith\" takes no argument that is an integer"),
+        ("size(input.n) == 1", "\"size\" is not for an integer"),
+        ("input.x.size() == 1", "\"size\" is not for a number"),
+        ("matches(input.n, 'a')", "\"matches\" is not for an integer"),
+        ("input.t.getHours() == 12", "\"getHours\" is not for a string; write timestamp(…) around it"),
+        (
+            "input.t.getFullYear('UTC') == 1",
+            "\"getFullYear\" is not for a string; write timestamp(…) around it",
+        ),
+        ("input.o.sum() == 1", "\"sum\" is not for an object"),
+        ("math.abs(input.t) == 1", "\"math.abs\" is not for a string"),
+    ] {
+        let all = told(source);
+        assert!(all.len() == 1 && all[0].ends_with(expected), "{source}: {all:?}");
+    }
+    for source in [
+        "input.any.startsWith('a')",
+        "input.t.startsWith(input.any)",
+        "size(input.t) + size(input.l) + size(input.o) + size(input.any) > 0",
+        "timestamp(input.t).getHours() == 12",
+        "duration(input.t).getMinutes() == 1",
+        "input.l.map(i, i.n).sum() > 0 && input.l.filter(i, i > 1).size() > 0",
+        "math.abs(input.n) == 1 && math.ceil(input.x) == 1.0",
+        "[1, 2].sum() == 3 && 'a b'.split(' ').join('-') == 'a-b'",
+        "'%d'.format([input.n]) == '1'",
+    ] {
+        assert_eq!(told(source), [""; 0], "{source}");
     }
 }
