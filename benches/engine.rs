@@ -41,7 +41,7 @@ fn main() {
     show("compile with schemas and conditions", None, || {
         compile(&declared, |_| TypeState::Ready(&typed)).unwrap()
     });
-    let input = json!({"list": (0..1000).map(|at| json!({"name": format!("value-{at}"), "n": at, "text": "x".repeat(20)})).collect::<Vec<_>>()});
+    let input = json!({"list": (0..1000).map(|at| json!({"name": format!("value-{at}"), "n": at, "text": "x".repeat(16)})).collect::<Vec<_>>()});
     let input = input.as_object().cloned().unwrap();
     let schema = compile(&declared, |_| TypeState::Ready(&typed)).unwrap().schema;
     assert_eq!(check_input("bench", schema.as_ref(), Some(&input), INPUT), None);
