@@ -5,7 +5,7 @@
 use orchestrator::api::ActivityDefinitionSpec;
 use orchestrator::api::common::Object;
 use orchestrator::api::orchestration_definition::OrchestrationDefinitionSpec;
-use orchestrator::engine::acceptance::check_input;
+use orchestrator::engine::acceptance::{INPUT, check_input};
 use orchestrator::engine::definition::{TypeState, compile};
 use orchestrator::engine::expression::{Expression, Scope};
 use orchestrator::engine::problem::Problem;
@@ -25,7 +25,7 @@ pub fn run() {
     }
     for (name, schema, input) in inputs() {
         let (schema, input) = (Schema::compile_object(&object(&schema)).unwrap(), object(&input));
-        show(&format!("input: {name}"), None, || check_input(Some(&schema), Some(&input)));
+        show(&format!("input: {name}"), None, || check_input("bomb", Some(&schema), Some(&input), INPUT));
     }
     for (name, when) in conditions() {
         let spec = definition("when", json!(when));

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use orchestrator::api::ActivityDefinitionSpec;
 use orchestrator::api::orchestration::{Orchestration, OrchestrationStatus};
 use orchestrator::api::orchestration_definition::OrchestrationDefinitionSpec;
-use orchestrator::engine::acceptance::{Definition, check_input, decide};
+use orchestrator::engine::acceptance::{Definition, INPUT, check_input, decide};
 use orchestrator::engine::definition::{Compiled, TypeState, compile};
 use orchestrator::engine::effect::Effect;
 use orchestrator::engine::observe::{Attempt, Observed, Outcome, Verdict};
@@ -41,12 +41,12 @@ fn main() {
     show("compile with schemas and conditions", None, || {
         compile(&declared, |_| TypeState::Ready(&typed)).unwrap()
     });
-    let input = json!({"list": (0..1000).map(|at| json!({"name": format!("value-{at}"), "n": at, "text": "x".repeat(20)})).collect::<Vec<_>>()});
+    let input = json!({"list": (0..1000).map(|at| json!({"name": format!("value-{at}"), "n": at, "text": "x".repeat(16)})).collect::<Vec<_>>()});
     let input = input.as_object().cloned().unwrap();
     let schema = compile(&declared, |_| TypeState::Ready(&typed)).unwrap().schema;
-    assert_eq!(check_input(schema.as_ref(), Some(&input)), None);
+    assert_eq!(check_input("bench", schema.as_ref(), Some(&input), INPUT), None);
     show(&format!("accept: an input of {} bytes", bytes(&input)), None, || {
-        check_input(schema.as_ref(), Some(&input))
+        check_input("bench", schema.as_ref(), Some(&input), INPUT)
     });
 
     let accepted = accepted(&compiled);

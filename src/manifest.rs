@@ -325,22 +325,30 @@ fn bounded(source: impl Read) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8: {error}"))
 }
 
+/// Why a document is no Kubernetes object; nothing if it is one.
+#[must_use]
+pub fn why_no_object(value: &Value) -> Option<String> {
+    if !value.is_object() {
+        return Some("must be an object with apiVersion, kind and metadata".to_owned());
+    }
+    let is_missing = |name: &&str| !value.get(name).is_some_and(Value::is_string);
+    let missing: Vec<&str> = ["apiVersion", "kind"].into_iter().filter(is_missing).collect();
+    match missing.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} is required, as text")),
+        several => Some(format!("{} are required, as text", several.join(" and "))),
+    }
+}
+
 /// What a document says that it is; an empty document is nothing.
 fn identify(place: Place, value: Value) -> Result<Option<Document>, String> {
     if value.is_null() {
         return Ok(None);
     }
-    if !value.is_object() {
-        return Err("must be an object with apiVersion, kind and metadata".to_owned());
+    if let Some(why) = why_no_object(&value) {
+        return Err(why);
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let missing: Vec<&str> =
-        ["apiVersion", "kind"].into_iter().filter(|name| text(&format!("/{name}")).is_none()).collect();
-    match missing.as_slice() {
-        [] => {}
-        [one] => return Err(format!("{one} is required, as text")),
-        several => return Err(format!("{} are required, as text", several.join(" and "))),
-    }
     let (api_version, kind) = (text("/apiVersion").unwrap_or_default(), text("/kind").unwrap_or_default());
     let name = text("/metadata/name");
     Ok(Some(Document { place, api_version, kind, name, value }))

@@ -104,6 +104,25 @@ pub async fn observe(
     Ok(observed)
 }
 
+/// Whether something runs that the watches do not show, such as a Job whose labels were taken away: its end wakes nobody.
+pub fn is_unwatched(
+    context: &Context,
+    orchestration: &Orchestration,
+    pinned: &Pinned,
+    observed: &Observed,
+) -> bool {
+    let namespace = orchestration.namespace().unwrap_or_default();
+    let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
+    observed.attempts.iter().any(|(index, (attempt, seen))| {
+        let is_running = matches!(seen, Attempt::Running { .. });
+        is_running
+            && pinned.compiled.activities.get(*index).is_some_and(|activity| {
+                let job = child_name(&name, &uid, &activity.id, *attempt);
+                context.jobs.is_unwatched(&namespace, &job)
+            })
+    })
+}
+
 /// What is known of an attempt whose start was refused. A request that was not answered may have been carried out all the
 /// same: what the cache shows is there, and before anything follows from a failure in doubt, the server is asked.
 async fn refused_or_there(

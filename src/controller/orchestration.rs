@@ -13,7 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
-use super::apply::{apply, observe};
+use super::apply::{apply, is_unwatched, observe};
 use super::context::Context;
 use super::error::Error;
 use super::flaw;
@@ -43,6 +43,8 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 8;
 /// Pause after the last round of a reconcile that has more to do, so that no mistake of ours becomes a hot loop.
 const PAUSE: Duration = Duration::from_millis(200);
+/// When what no watch shows is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
 /// Longest time without a look at an unfinished Orchestration; a watch that fell silent is survived.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -128,7 +130,11 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
         return Ok(Next::Again(Arc::clone(current)));
     }
     if planned.effects.is_empty() {
-        return record(context, run, current, &pinned, planned).await;
+        let is_unwatched = is_unwatched(context, current, &pinned, &observed);
+        return Ok(match record(context, run, current, &pinned, planned).await? {
+            Next::Wait(wait) if is_unwatched => Next::Wait(wait.min(LOOK_AGAIN)),
+            next => next,
+        });
     }
     match freshen(context, run, current).await? {
         Some(newer) => Ok(Next::Again(newer)),

@@ -69,12 +69,12 @@ pub async fn reconcile(
 }
 
 /// What stands before the warnings in the message of a definition that is Ready.
-const HARMLESS: &str = "; harmless: ";
+const WARNINGS: &str = "; warnings: ";
 
 /// The warnings in the message of a definition that is Ready, each by itself.
 #[must_use]
 pub fn warnings(message: &str) -> Vec<String> {
-    let Some((_, all)) = message.split_once(HARMLESS) else { return Vec::new() };
+    let Some((_, all)) = message.split_once(WARNINGS) else { return Vec::new() };
     let mut warnings: Vec<String> = Vec::new();
     for part in all.split("; ") {
         // Each begins with a code and a field; a semicolon may also stand inside of one.
@@ -103,7 +103,7 @@ fn resolve(
     let Pinned { name, compiled, .. } = resolved.pinned.as_ref();
     let mut message = compiled.size();
     if !compiled.warnings.is_empty() {
-        message.push_str(HARMLESS);
+        message.push_str(WARNINGS);
         message.push_str(&problem::text(&compiled.warnings).replace('\n', "; "));
     }
     next.tiers = compiled.tier_ids();
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(warnings("2 activities in 2 tiers"), Vec::<String>::new());
         assert_eq!(
             warnings(
-                "2 activities in 2 tiers; harmless: DuplicateId: spec.activities[1].dependsOn[1]: \"a\" is listed twice; \
+                "2 activities in 2 tiers; warnings: DuplicateId: spec.activities[1].dependsOn[1]: \"a\" is listed twice; \
                  SkippedReference: spec.activities[1].inputs[0]: \"a\" may be skipped; or not"
             ),
             [

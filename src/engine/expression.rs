@@ -8,12 +8,14 @@
 //! is read is known beforehand.
 
 mod check;
+mod collected;
 mod cost;
 mod evaluate;
 mod exact;
 mod form;
 mod functions;
 mod kinds;
+mod operands;
 mod quiet;
 mod scan;
 mod times;

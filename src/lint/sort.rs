@@ -13,7 +13,10 @@ use crate::api::GROUP;
 use crate::embedded::kinds::Kind;
 use crate::embedded::validate::rules::Evaluator;
 use crate::engine::problem::suggestion;
-use crate::manifest::Part;
+use crate::manifest::{Part, why_no_object};
+
+/// What a document is called that is no object of any kind.
+const NO_OBJECT: &str = "no Kubernetes object";
 
 /// Documents of our kinds, and what was found about the others.
 pub(super) struct Sorted<'p> {
@@ -27,6 +30,9 @@ pub(super) fn sort<'p>(parts: &'p [Part], kinds: &[Arc<Kind>], evaluator: &Evalu
     for part in parts {
         sorted.add(part, kinds, evaluator);
     }
+    if sorted.is_without_objects() {
+        sorted.tell_no_objects(parts);
+    }
     sorted
 }
 
@@ -39,20 +45,38 @@ impl<'p> Sorted<'p> {
         match judge(value, kinds) {
             Judged::Ours(kind) => self.subjects.push(Subject::new(part, kind, evaluator)),
             Judged::Other(what) => *self.report.skipped.entry(what).or_default() += 1,
-            Judged::Wrong(path, message) => {
-                let metadata = value.get("metadata").unwrap_or(&Value::Null);
-                self.report.checked += 1;
-                self.report.findings.push(Finding {
-                    file: part.place.file.display().to_string(),
-                    line: part.lines().of(path),
-                    document: part.place.document,
-                    kind: text(value, "kind").unwrap_or_default().to_owned(),
-                    name: text(metadata, "name").unwrap_or_default().to_owned(),
-                    path: path.to_owned(),
-                    code: None,
-                    message,
-                    severity: Severity::Error,
-                });
+            Judged::Wrong(path, message) => self.tell(part, path, message),
+        }
+    }
+
+    fn tell(&mut self, part: &Part, path: &str, message: String) {
+        let metadata = part.value.get("metadata").unwrap_or(&Value::Null);
+        self.report.checked += 1;
+        self.report.findings.push(Finding {
+            file: part.place.file.display().to_string(),
+            line: part.lines().of(path),
+            document: part.place.document,
+            kind: text(&part.value, "kind").unwrap_or_default().to_owned(),
+            name: text(metadata, "name").unwrap_or_default().to_owned(),
+            path: path.to_owned(),
+            code: None,
+            message,
+            severity: Severity::Error,
+        });
+    }
+
+    /// Whether there are documents, and not one of them is a Kubernetes object.
+    fn is_without_objects(&self) -> bool {
+        let nothing_is_checked = self.subjects.is_empty() && self.report.findings.is_empty();
+        nothing_is_checked && self.report.skipped.keys().eq([NO_OBJECT])
+    }
+
+    /// Beside objects, other files are let be; alone, they were meant to be objects.
+    fn tell_no_objects(&mut self, parts: &[Part]) {
+        self.report.skipped.clear();
+        for part in parts.iter().filter(|part| !part.value.is_null()) {
+            if let Some(why) = why_no_object(&part.value) {
+                self.tell(part, "", why);
             }
         }
     }
@@ -86,12 +110,22 @@ fn judge(value: &Value, kinds: &[Arc<Kind>]) -> Judged {
         (None, _, Some(known)) => {
             Judged::Wrong("apiVersion", format!("is required: {} for this kind", known.api_version()))
         }
+        (Some(version), Some(group), _) if is_near(group, named.is_some()) => {
+            let meant = kinds.first().map(|known| known.api_version()).unwrap_or_default();
+            Judged::Wrong("apiVersion", format!("there is no {version:?} (did you mean {meant:?}?)"))
+        }
         (Some(version), ..) => Judged::Other(match kind {
             Some(kind) => format!("{kind} of {version}"),
             None => format!("no kind of {version}"),
         }),
-        (None, ..) => Judged::Other("no Kubernetes object".to_owned()),
+        (None, ..) => Judged::Other(NO_OBJECT.to_owned()),
     }
+}
+
+/// Whether a group is likely ours, misspelt: but for the case of letters the same, or similar and with a kind of ours.
+fn is_near(group: &str, has_our_kind: bool) -> bool {
+    group.eq_ignore_ascii_case(GROUP)
+        || (has_our_kind && !suggestion(group, std::iter::once(GROUP)).is_empty())
 }
 
 fn no_kind(kind: Option<&str>, kinds: &[Arc<Kind>]) -> String {

@@ -94,6 +94,33 @@ fn what_is_meant_to_be_ours_is_told() {
             "f.yaml:12: apiVersion: there is only orchestrator.dev/v1alpha1",
         ],
     );
+    // The group of a document is its own, unless it is nearly ours.
+    let near = |version: &str, kind: &str| {
+        let ours = "did you mean \"orchestrator.dev/v1alpha1\"?";
+        let expected = format!("f.yaml:1: apiVersion: there is no \"{version}\" ({ours})");
+        check(&format!("apiVersion: {version}\nkind: {kind}\n"), &[&expected]);
+    };
+    near("Orchestrator.dev/v1alpha1", "Orchestration");
+    near("ORCHESTRATOR.DEV/v1", "Whatever");
+    near("orchestrater.dev/v1alpha1", "OrchestrationSchedule");
+    check("apiVersion: orchestrater.dev/v1\nkind: Whatever\n", &[]);
+    check("apiVersion: example.com/v1\nkind: Orchestration\n", &[]);
+}
+
+#[test]
+fn documents_that_are_no_objects_are_told_where_there_is_nothing_else() {
+    let object = "must be an object with apiVersion, kind and metadata";
+    check("hello\n", &[&format!("f.yaml:1: {object}")]);
+    check("- 1\n- 2\n---\n~\n", &[&format!("f.yaml:1: {object}")]);
+    check("replicas: 1\n", &["f.yaml:1: apiVersion and kind are required, as text"]);
+    let (lines, report) = told(&[("a.yaml", "hello\n"), ("b.yaml", "kind: A\n")], Options::default());
+    assert_eq!(
+        lines,
+        [format!("a.yaml:1: {object}"), "b.yaml:1: apiVersion is required, as text".to_owned()]
+    );
+    assert_eq!((report.checked, report.skipped.len()), (2, 0));
+    check(&format!("hello\n---\n{STEP}"), &[]);
+    check("hello\n---\napiVersion: v1\nkind: ConfigMap\n", &[]);
 }
 
 #[test]

@@ -131,6 +131,9 @@ impl std::fmt::Debug for ClientHandle {
     }
 }
 
+/// The label by which the Job controller marks the pods of a Job.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
 impl JobProvider {
     /// A provider with empty caches; the watches fill them.
     #[must_use]
@@ -156,17 +159,24 @@ impl JobProvider {
         }
     }
 
-    /// The names of all Jobs of an Orchestration, from the server itself.
+    /// The names of all Jobs of an Orchestration, from the server itself; also of those that are gone while a pod of theirs
+    /// still ends.
     pub async fn made_for(&self, namespace: &str, uid: &str) -> Result<HashSet<String>, Error> {
         let of = ListParams::default().labels(&format!("{}={uid}", labels::ORCHESTRATION_UID));
         let found = bounded(self.job_api(namespace).list(&of)).await;
-        let found = found.map_err(|source| Error::List { uid: uid.to_owned(), source })?;
-        Ok(found
-            .items
-            .iter()
-            .filter(|job| is_owned(job, uid))
-            .filter_map(|job| job.metadata.name.clone())
-            .collect())
+        let unread = |source| Error::List { uid: uid.to_owned(), source };
+        let found = found.map_err(unread)?;
+        let pods: Api<Pod> = Api::namespaced(self.client.0.clone(), namespace);
+        let pods = bounded(pods.list(&of)).await.map_err(unread)?;
+        let alive = pods.items.iter().filter(|pod| !PodFacts::from(*pod).is_terminal());
+        let orphaned = alive.filter_map(|pod| pod.metadata.labels.as_ref()?.get(JOB_NAME).cloned());
+        let jobs = found.items.iter().filter(|job| is_owned(job, uid));
+        Ok(jobs.filter_map(|job| job.metadata.name.clone()).chain(orphaned).collect())
+    }
+
+    /// Whether an attempt has a Job that the watch does not show: what becomes of it wakes nobody.
+    pub fn is_unwatched(&self, namespace: &str, job: &str) -> bool {
+        self.jobs.of_job(namespace, job).is_empty()
     }
 
     /// What is known of an attempt that may or may not have been started; nothing if it was not. The server itself is
@@ -241,7 +251,7 @@ impl JobProvider {
     async fn list_pods(&self, look: &Look<'_>) -> Result<Vec<PodFacts>, Error> {
         let pods: Api<Pod> = Api::namespaced(self.client.0.clone(), look.namespace);
         let wanted = ListParams::default().labels(&format!(
-            "{}={},batch.kubernetes.io/job-name={}",
+            "{}={},{JOB_NAME}={}",
             labels::ORCHESTRATION_UID,
             look.uid,
             look.job

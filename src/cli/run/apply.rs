@@ -41,7 +41,7 @@ fn rank(kind: &str) -> u8 {
     }
 }
 
-/// The Orchestrations that were made, and what is odd about their definitions, and harmless.
+/// The Orchestrations that were made, and what is odd about their definitions.
 pub(super) struct Applied {
     pub(super) orchestrations: Vec<Made>,
     pub(super) warnings: Vec<Mistake>,

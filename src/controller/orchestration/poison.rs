@@ -33,6 +33,8 @@ pub(super) async fn tell(
     }
     if unreadable.is_finished {
         // Its status is immutable; an edit of what may be edited is seen all the same.
+        let (namespace, name) = (&guarded.meta().namespace, &guarded.meta().name);
+        tracing::warn!(?namespace, ?name, %unreadable, "a finished Orchestration cannot be read");
         let status = json!({"observedGeneration": generation});
         write::<Orchestration>(&context.client.0, guarded, json!({ "status": status })).await?;
         return Ok(Action::await_change());

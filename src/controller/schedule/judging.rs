@@ -145,7 +145,7 @@ pub(super) fn statements(
     let warnings: Vec<Problem> = warnings(Some(&spec.time_zone), &terms);
     let mut message = format!("makes runs of OrchestrationDefinition \"{type_}\"");
     if !warnings.is_empty() {
-        message.push_str("; harmless: ");
+        message.push_str("; warnings: ");
         message.push_str(&problem::text(&warnings).replace('\n', "; "));
     }
     vec![Statement::new("Ready", Some(true), "Ready", message)]

@@ -74,15 +74,15 @@ impl Condition {
         scope: &Scope<'_>,
         found: &Findings,
     ) -> Result<Option<String>, Mistake> {
-        let (root, path) = match reference {
-            Reference::Input { path, .. } => (Root::Input, path),
+        let (root, path, is_presence) = match reference {
+            Reference::Input { path, is_presence, .. } => (Root::Input, path, *is_presence),
             Reference::ScheduleTime { .. } => return Ok(None),
             Reference::RunState { .. } if scope.is_finally() => return Ok(None),
             Reference::RunState { .. } => {
                 let message = "run.state can be read in finally only";
                 return Err(Mistake::of_source(ProblemCode::UnknownReference, message));
             }
-            Reference::Activity { id, outputs, .. } => {
+            Reference::Activity { id, outputs, is_presence, .. } => {
                 let Some(activity) = scope.index.get(id.as_str()).copied() else {
                     return Err(unknown(id, scope, found));
                 };
@@ -90,16 +90,18 @@ impl Condition {
                 self.reads.insert(activity);
                 let Some(path) = outputs else { return Ok(None) };
                 self.outputs.insert(activity);
-                (Root::Activity(activity), path)
+                (Root::Activity(activity), path, *is_presence)
             }
         };
-        scope.check_declared(root, path, found)?;
-        Ok(scope.oddity(root, path, found))
+        scope.check_declared(root, path, true, found)?;
+        // Whoever asks whether a member is there expects that it may be missing.
+        let read = path.get(..path.len().saturating_sub(usize::from(is_presence))).unwrap_or(path);
+        Ok(scope.oddity(root, read, true, found))
     }
 }
 
 fn unknown(id: &str, scope: &Scope<'_>, found: &Findings) -> Mistake {
-    let meant = found.suggestion(id, scope.names.iter().copied());
+    let meant = found.suggestion(id, scope.others());
     let message = format!("no activity \"{}\"{meant}", super::shorthand::shorten(id));
     Mistake::of_source(ProblemCode::UnknownReference, message)
 }

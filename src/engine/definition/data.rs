@@ -13,7 +13,7 @@ use super::super::names::variable_name;
 use super::super::path::{self, Segment};
 use super::super::problem::ProblemCode;
 use super::super::schema::{Known, Schema, mismatch};
-use super::inputs::{Mistake, Scope};
+use super::inputs::{Mistake, Scope, says_input};
 use super::shorthand::shorten;
 use super::{Binding, CompiledActivity, Findings, Root};
 use crate::api::common::Mapping;
@@ -35,8 +35,9 @@ pub(super) fn check_input(
     scope: &Scope<'_>,
     found: &mut Findings,
 ) -> Result<(), Mistake> {
-    scope.check_declared(binding.root, &binding.path, found)?;
-    if let Some(oddity) = scope.oddity(binding.root, &binding.path, found) {
+    let says_input = says_input(&mapping.source);
+    scope.check_declared(binding.root, &binding.path, says_input, found)?;
+    if let Some(oddity) = scope.oddity(binding.root, &binding.path, says_input, found) {
         found.warn(at, ProblemCode::UnknownReference, field, oddity);
     }
     let Some(consumer) = scope.schemas.get(at).and_then(|schemas| schemas.input.as_ref()) else {
@@ -154,11 +155,12 @@ impl<'a> Scope<'a> {
         self.schemas.get(activity).and_then(|schemas| schemas.output.as_ref())
     }
 
-    /// Whether a path may lead to something, as far as that is declared.
+    /// Whether a path may lead to something, as far as that is declared. One that says `input.` can mean no activity.
     pub(super) fn check_declared(
         &self,
         root: Root,
         path: &[Segment],
+        says_input: bool,
         found: &Findings,
     ) -> Result<(), Mistake> {
         let Some(schema) = self.producer(root) else { return Ok(()) };
@@ -176,8 +178,8 @@ impl<'a> Scope<'a> {
         };
         let shown = shorten(&path::display(prefix));
         let message = match root {
-            Root::Input if prefix.len() == 1 && path::is_name(last) => {
-                let names: Vec<&str> = has.iter().copied().chain(self.names.iter().copied()).collect();
+            Root::Input if prefix.len() == 1 && path::is_name(last) && !says_input => {
+                let names: Vec<&str> = has.iter().copied().chain(self.others()).collect();
                 let meant = or_else_has(found, last, &names);
                 format!("\"{shown}\" is neither an activity nor a property of the input{meant}")
             }
@@ -195,14 +197,20 @@ impl<'a> Scope<'a> {
 
     /// What is odd about a path that may lead to something: it leads to a member that is not declared where others are, and
     /// is likely misspelt.
-    pub(super) fn oddity(&self, root: Root, path: &[Segment], found: &Findings) -> Option<String> {
+    pub(super) fn oddity(
+        &self,
+        root: Root,
+        path: &[Segment],
+        says_input: bool,
+        found: &Findings,
+    ) -> Option<String> {
         let undeclared = self.producer(root)?.undeclared(path)?;
         let prefix = path.get(..undeclared.length)?;
         let Some(Segment::Key(last)) = prefix.last() else { return None };
         let shown = shorten(&path::display(prefix));
         let (what, names) = match root {
-            Root::Input if prefix.len() == 1 && path::is_name(last) => {
-                let names = undeclared.has.iter().chain(self.names).copied().collect();
+            Root::Input if prefix.len() == 1 && path::is_name(last) && !says_input => {
+                let names = undeclared.has.iter().copied().chain(self.others()).collect();
                 (format!("\"{shown}\" is neither an activity nor a declared property of the input"), names)
             }
             Root::Input => (format!("the input declares no \"{shown}\""), undeclared.has),

@@ -99,8 +99,9 @@ pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findi
         let field = format!("[{item}].source");
         let bound = bindings.add(mapping, true, scope, found);
         let declared = bound.and_then(|binding| {
-            scope.check_declared(binding.root, &binding.path, found)?;
-            Ok(scope.oddity(binding.root, &binding.path, found))
+            let says_input = says_input(&mapping.source);
+            scope.check_declared(binding.root, &binding.path, says_input, found)?;
+            Ok(scope.oddity(binding.root, &binding.path, says_input, found))
         });
         match declared {
             Ok(Some(oddity)) => found.warn_in_output(ProblemCode::UnknownReference, &field, oddity),
@@ -111,6 +112,11 @@ pub(super) fn of_output(output: &[Mapping], scope: &Scope<'_>, found: &mut Findi
         }
     }
     bindings.list
+}
+
+/// Whether a source says by itself that it reads the input.
+pub(super) fn says_input(source: &str) -> bool {
+    source.split(['.', '[']).next() == Some("input")
 }
 
 /// What is wrong with a mapping, and with which half of it.
@@ -194,6 +200,12 @@ impl Scope<'_> {
         self.reader.is_some_and(|reader| reader >= self.main)
     }
 
+    /// The names of all activities but the reader, which can mean each of them.
+    pub(super) fn others(&self) -> impl Iterator<Item = &str> {
+        let names = self.names.iter().enumerate();
+        names.filter(|(at, _)| Some(*at) != self.reader).map(|(_, name)| *name)
+    }
+
     /// What a path reads that is neither input nor activity: `run.state`, where it can be read, and `schedule.time`.
     fn special(&self, path: &Path) -> Result<Option<Root>, Mistake> {
         let is = |name: &str| matches!(path.rest(), [super::Segment::Key(key)] if key == name);
@@ -274,7 +286,7 @@ impl Scope<'_> {
     /// A path like that of an output, and no such activity: where no schema says what the input has, only `input.` says
     /// that it is meant, or every misspelt activity would be taken for it.
     fn undeclared(&self, first: &str, found: &Findings) -> Mistake {
-        let meant = found.suggestion(first, self.names.iter().copied());
+        let meant = found.suggestion(first, self.others());
         let message = format!(
             "\"{first}\" is neither an activity nor a declared property of the input{meant}; use input.{first} for the input"
         );
@@ -287,7 +299,7 @@ impl Scope<'_> {
         let meant = match path.rest().first() {
             Some(super::Segment::Key(key)) if first == "activities" => match self.index.get(key.as_str()) {
                 Some(_) => format!(" (did you mean \"{key}\"?)"),
-                None => found.suggestion(key, self.names.iter().copied()),
+                None => found.suggestion(key, self.others()),
             },
             _ => String::new(),
         };

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use self::size::{PIECE, Size, count, largest_of_object};
 use super::check::{Shape, entries, function_of, parts};
+use super::collected::{COLLECT, COLLECTION};
 use super::exact::{ADD, EQUAL, MEMBER, SUBTRACT};
 use super::functions::{self, Growth};
 use super::{Reference, Scope};
@@ -135,8 +136,8 @@ impl Estimate<'_, '_> {
             Some(found) => self.element(found),
             None => range.inside(),
         };
-        let collects = matches!(inner.accu_init.expr, Expr::List(_));
-        // While the result grows, each round copies what there is already.
+        let collects = matches!(&inner.accu_init.expr, Expr::Call(begin) if begin.func_name == COLLECTION);
+        // What there is already is handed on from round to round, and not copied.
         self.variables.push((inner.accu_var.clone(), Size::default()));
         self.variables.push((inner.iter_var.clone(), element));
         let (step, made) = self.of(&inner.loop_step);
@@ -149,8 +150,7 @@ impl Estimate<'_, '_> {
         }
         // What is made is a list of one element, or the list so far.
         let result = made.inside().or(element).repeated(rounds);
-        let copies = rounds.saturating_mul(result.weight).saturating_mul(3) / 2;
-        (steps.saturating_add(copies), result)
+        (steps.saturating_add(result.weight.saturating_mul(3)), result)
     }
 
     fn call(&mut self, call: &CallExpr) -> (u64, Size) {
@@ -176,6 +176,9 @@ impl Estimate<'_, '_> {
             operators::ADD => return (steps.saturating_add(whole.weight), whole),
             // Two values are copied on their way into a function, and put together or compared.
             ADD | SUBTRACT => return (steps.saturating_add(whole.weight.saturating_mul(3)), whole),
+            COLLECT => {
+                return (steps.saturating_add(last.weight), Size::holding(std::iter::once(last)));
+            }
             EQUAL | MEMBER => return (steps.saturating_add(whole.weight.saturating_mul(3)), Size::SCALAR),
             _ => {}
         }

@@ -15,7 +15,7 @@ use regex::Regex;
 
 use super::form::{Form, MANY, behind, either, plain};
 use super::kinds::Kind;
-use super::{exact, times};
+use super::{collected, exact, times};
 use crate::engine::pattern;
 
 /// What a function does to the size of its arguments.
@@ -137,7 +137,7 @@ static FUNCTIONS: &[Function] = {
         f("sets.intersects", plain(2, 2), Bool, Quadratic),
         f("slice", behind(2, 2), List, Kept),
         f("sort", behind(0, 0), List, Sorted),
-        f("sum", behind(0, 0), Unknown, Quadratic),
+        f("sum", behind(0, 0), Unknown, Scalar),
         // Numbers.
         f("math.abs", plain(1, 1), Unknown, Scalar),
         f("math.bitAnd", plain(2, 2), Unknown, Scalar),
@@ -224,6 +224,7 @@ static FUNCTIONS: &[Function] = {
 pub(super) static CONTEXT: LazyLock<Context<'static>> = LazyLock::new(|| {
     let mut context = Context::default().with_all();
     exact::register(&mut context);
+    collected::register(&mut context);
     times::register(&mut context);
     context.add_function("string", string);
     context.add_function("bool", boolean);

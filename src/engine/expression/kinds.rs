@@ -6,7 +6,7 @@
 use kube_cel::cel::common::ast::operators;
 use kube_cel::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 
-use super::{Declared, functions};
+use super::{Declared, functions, operands};
 use crate::engine::path::Segment;
 use crate::engine::problem::suggestion;
 use crate::engine::schema::{Known, Schema, SubSchema};
@@ -209,10 +209,9 @@ impl<'a, 's> Kinds<'a, 's, '_> {
 
     fn call(&mut self, at: &'a IdedExpr, call: &'a CallExpr) -> Type<'a, 's> {
         let types: Vec<Type<'a, 's>> = call.args.iter().map(|argument| self.of(argument)).collect();
-        if let Some(target) = &call.target {
-            drop_type(self.of(target));
-        }
+        let target = call.target.as_ref().map(|target| self.of(target).kind());
         let kinds: Vec<Kind> = types.iter().map(|type_| type_.kind()).collect();
+        self.operands(at, call, target, &kinds);
         let kind = match operator(&call.func_name, &kinds) {
             Some(Ok(kind)) => kind,
             Some(Err(why)) => {
@@ -226,6 +225,24 @@ impl<'a, 's> Kinds<'a, 's, '_> {
         match (call.func_name.as_str(), types.as_slice(), call.args.get(1).map(|index| &index.expr)) {
             (operators::INDEX, [operand, _], Some(index)) => self.element(at, *operand, index),
             _ => Type::Kind(kind),
+        }
+    }
+
+    /// Tells of a function that is applied to what it is not for.
+    fn operands(&mut self, at: &'a IdedExpr, call: &'a CallExpr, target: Option<Kind>, arguments: &[Kind]) {
+        let Some(name) = super::check::function_of(call) else { return };
+        // The name of a library stands where a value would.
+        let target = target.filter(|_| !name.contains('.'));
+        let (applied_to, argument) = match target {
+            Some(target) => (Some(target), arguments.first()),
+            None => (arguments.first().copied(), None),
+        };
+        let wrong_value =
+            applied_to.and_then(|found| operands::mistake(&name, operands::of(&name), found, false));
+        let wrong_argument =
+            argument.and_then(|found| operands::mistake(&name, operands::argument_of(&name), *found, true));
+        for why in wrong_value.into_iter().chain(wrong_argument) {
+            (self.wrong)(at, Wrong::Type, why);
         }
     }
 

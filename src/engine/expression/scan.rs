@@ -32,6 +32,13 @@ impl Token {
             && !self.text.contains(['"', '\''])
     }
 
+    /// Whether it is a literal: a text, bytes, a number, or one of the words that are values.
+    pub(super) fn is_literal(&self) -> bool {
+        matches!(self.text.as_str(), "true" | "false" | "null")
+            || self.text.contains(['"', '\''])
+            || self.text.starts_with(|c: char| c.is_ascii_digit())
+    }
+
     /// Whether a value may end here, so that what follows is no sign of another.
     fn ends_operand(&self) -> bool {
         let is_operator =
@@ -83,6 +90,9 @@ pub(super) fn scan(source: &str) -> Result<Scanned, Mistake> {
             let message = "optional selections (.?, [?, {?) are not supported; ask has(…) first";
             return Err(Mistake::new(token.position, message));
         }
+        if token.text == "`" {
+            return Err(Mistake::new(token.position, backquoted(scanner.rest)));
+        }
         // Single bytes, so this is where the token begins.
         let at = source.len().saturating_sub(scanner.rest.len() + 1);
         let is_negation = match token.text.as_str() {
@@ -129,12 +139,26 @@ pub(super) fn parse(source: &str) -> Result<IdedExpr, Vec<Mistake>> {
     })
 }
 
+/// What is said of a name in backquotes, of which this is what follows the first: the parser would take them for a part of
+/// the name, and nothing has such a name.
+fn backquoted(rest: &str) -> String {
+    let name = rest.split_once('`').map_or("name", |(name, _)| name);
+    let name = serde_json::Value::from(super::evaluate::cut(name));
+    format!("backquotes are not supported; a member with any name is read as [{name}] instead")
+}
+
 fn at_least_one(number: isize) -> usize {
     usize::try_from(number).unwrap_or(1).max(1)
 }
 
 fn worded(message: &str) -> String {
     let message = message.split('\n').next().unwrap_or_default();
+    // What follows is the parser's own notation.
+    for (what, name) in [("string", "a string"), ("bytes", "bytes")] {
+        if message.starts_with(&format!("invalid {what} literal: ")) {
+            return format!("invalid escape in {name}");
+        }
+    }
     let message = message.strip_prefix("Syntax error: ").map_or_else(
         || message.to_owned(),
         |syntax| format!("syntax error: {}", syntax.split(" expecting ").next().unwrap_or_default()),

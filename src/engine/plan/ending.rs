@@ -207,7 +207,9 @@ impl Planner<'_> {
             return if self.is_shut_down() { cancelled(message) } else { late(message) };
         }
         let seconds = self.compiled.finally_deadline_seconds;
-        late(format!("finally did not finish within {seconds} s: {unfinished}"))
+        let held_up =
+            if self.is_suspended() { ", and nothing starts while spec.suspend is true" } else { "" };
+        late(format!("finally did not finish within {seconds} s{held_up}: {unfinished}"))
     }
 
     /// The output of a success. One that no status could hold is left out, and the message says so: a status that

@@ -98,7 +98,8 @@ impl Range {
             (Self::Int32, Some(float)) => {
                 float.fract() != 0.0 || (-2_147_483_648.0..2_147_483_648.0).contains(&float)
             }
-            (Self::Int64, Some(float)) => float.fract() != 0.0 || (-TWO_TO_63..TWO_TO_63).contains(&float),
+            // The least integer is read as one: as a float it is what a smaller one was rounded to.
+            (Self::Int64, Some(float)) => float.fract() != 0.0 || (-TWO_TO_63 < float && float < TWO_TO_63),
             (Self::Float, Some(float)) => {
                 #[expect(clippy::cast_possible_truncation, reason = "the question is what it becomes")]
                 let single = float as f32;
@@ -467,11 +468,12 @@ mod tests {
         );
         check(
             "int64",
-            &[i64::MIN.into(), i64::MAX.into(), float(1e18), float(0.5), float(-9_223_372_036_854_775_808.0)],
+            &[i64::MIN.into(), i64::MAX.into(), float(1e18), float(-1e18), float(0.5)],
             &[
                 (i64::MAX as u64 + 1).into(),
                 u64::MAX.into(),
                 float(9_223_372_036_854_775_808.0),
+                serde_json::from_str("-9223372036854775809").unwrap(),
                 float(1e300),
             ],
         );

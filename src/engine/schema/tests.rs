@@ -271,6 +271,9 @@ fn numbers_are_as_large_as_their_type_and_format_allow() {
         json!(1e30),
         &["spec.input.a: must be an integer of 64 bits signed, got 1e+30"],
     );
+    let below: Value = serde_json::from_str("-9223372036854775809").unwrap();
+    let below_words = format!("spec.input.a: must be an integer of 64 bits signed, got {below}");
+    check(json!({"type": "integer"}), below, &[&below_words]);
     let single = json!({"format": "float", "type": "number"});
     check(single.clone(), json!(1.5), &[]);
     check(single, json!(1e39), &["spec.input.a: must be a floating-point number of 32 bits, got 1e+39"]);
@@ -937,4 +940,18 @@ proptest! {
             let _ = schema.validate(&Value::from(value), "x");
         }
     }
+}
+
+#[test]
+fn where_no_property_is_declared_each_member_is_unknown() {
+    let closed = json!({"type": "object", "additionalProperties": false});
+    let told = |value: &Value| {
+        let violations = compiled(&closed).validate(value, "spec.input");
+        violations.iter().map(|violation| format!("{} {violation}", violation.rule)).collect::<Vec<_>>()
+    };
+    let unknown =
+        |path: &str| format!("additionalProperties spec.input{path}: unknown property (there are none)");
+    assert_eq!(told(&json!({})), [""; 0]);
+    assert_eq!(told(&json!({"k2": 2, "k1": {}, "a.b": 0})), [r#"["a.b"]"#, ".k1", ".k2"].map(unknown));
+    check(closed.clone(), json!({"x": 1}), &["spec.input.a.x: unknown property (there are none)"]);
 }

@@ -96,6 +96,12 @@ impl Validator {
                 let tell = |name: &String| of_member(name, unknown(name, &known));
                 unexpected.iter().map(tell).collect()
             }
+            // Where no property is declared, all of an object's members are one error.
+            ValidationErrorKind::FalseSchema => {
+                let members = value.pointer(error.instance_path().as_str()).and_then(Value::as_object);
+                let names = members.into_iter().flatten().map(|(name, _)| name);
+                names.map(|name| of_member(name, unknown(name, &[]))).collect()
+            }
             ValidationErrorKind::Required { property: Value::String(name) } => {
                 vec![of_member(name, "required".to_owned())]
             }
@@ -118,7 +124,7 @@ fn unknown(name: &str, known: &[&str]) -> String {
     let meant = suggestion(name, known.iter().copied());
     match known {
         _ if !meant.is_empty() => format!("unknown property{meant}"),
-        [] => "unknown property".to_owned(),
+        [] => "unknown property (there are none)".to_owned(),
         names => {
             format!("unknown property (there are {})", listed(names.iter().map(|name| (*name).to_owned())))
         }
@@ -156,6 +162,8 @@ fn located(pointer: &str, value: &Value, at: &str) -> (Vec<Step>, String) {
 /// The keyword that is violated, as the user wrote it.
 fn rule(kind: &ValidationErrorKind) -> &str {
     match kind.keyword() {
+        // No other schema of ours refuses everything.
+        "falseSchema" => "additionalProperties",
         keywords::PATTERN => "pattern",
         keywords::FORMAT | keywords::RANGE => "format",
         keywords::MAP_KEYS => "x-kubernetes-list-map-keys",
@@ -210,7 +218,7 @@ fn wording(kind: &ValidationErrorKind, value: &Value) -> String {
             "must match exactly one of the alternatives of oneOf, matches several".to_owned()
         }
         ValidationErrorKind::Not { .. } => "must not match the schema of not".to_owned(),
-        ValidationErrorKind::FalseSchema => "nothing is allowed here".to_owned(),
+        ValidationErrorKind::FalseSchema => "no property is allowed".to_owned(),
         other => format!("violates {}", other.keyword()),
     }
 }

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::facts::{JobEnd, JobFacts, PodFacts, Said, Terminated};
+use super::facts::{JobEnd, JobFacts, Phase, PodFacts, Said, Terminated};
 use crate::api::common::Object;
 use crate::engine::observe::{Attempt, FailureReason, Outcome, Verdict};
 use crate::engine::{text, value};
@@ -80,10 +80,12 @@ fn unfinished(job: &JobFacts, pod: Option<&PodFacts>) -> Attempt {
     if job.suspended {
         return Attempt::Stopping;
     }
-    if let Some(start_time) = pod.and_then(|pod| pod.start_time) {
+    let said = pod.and_then(PodFacts::waits_for);
+    // A pod whose first container has started may never get another one, and then never ends.
+    let is_held_up = pod.is_some_and(|pod| pod.phase == Phase::Pending) && said.is_some();
+    if let Some(start_time) = pod.and_then(|pod| pod.start_time).filter(|_| !is_held_up) {
         return Attempt::Running { start_time };
     }
-    let said = pod.and_then(PodFacts::waits_for);
     let message = said.map(|said| text::head(&text::one_line(&said.message), MAX_MESSAGE));
     Attempt::Waiting {
         since: job.identity.creation_time,

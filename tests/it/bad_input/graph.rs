@@ -156,7 +156,7 @@ async fn a_dependency_that_is_listed_twice_is_harmless() {
     namespace.create(definition("d", spec(twice))).await;
     assert_eq!(
         namespace.definition_ready("d", "True", "Ready").await,
-        "2 activities in 2 tiers; harmless: DuplicateId: spec.activities[1].dependsOn[1]: \"a\" is listed twice"
+        "2 activities in 2 tiers; warnings: DuplicateId: spec.activities[1].dependsOn[1]: \"a\" is listed twice"
     );
 }
 

@@ -48,12 +48,12 @@ async fn every_mistake_is_told_in_its_own_words() {
         ),
         (
             zone("Etc/GMT+1"),
-            "True Ready: makes runs of OrchestrationDefinition \"quick\"; harmless: AmbiguousTimeZone: spec.timeZone: \
+            "True Ready: makes runs of OrchestrationDefinition \"quick\"; warnings: AmbiguousTimeZone: spec.timeZone: \
              \"Etc/GMT+1\" is 1 hour behind UTC: in these names the sign is POSIX's",
         ),
         (
             json!({"startingDeadlineSeconds": 5}),
-            "True Ready: makes runs of OrchestrationDefinition \"quick\"; harmless: ShortDeadline: \
+            "True Ready: makes runs of OrchestrationDefinition \"quick\"; warnings: ShortDeadline: \
              spec.startingDeadlineSeconds: 5 s are less than the 30 s that the controller may need after a restart or \
              a change of leaders: a tick at such a moment is missed",
         ),

@@ -61,12 +61,9 @@ fn a_source_is_declared_where_it_reads() {
     );
     input(
         "{source: zzz, target: region}",
-        "UnknownReference: AT.source: \"zzz\" is neither an activity nor a property of the input (has: count, domain, hosts, owner, region, size, tier, a, b)",
+        "UnknownReference: AT.source: \"zzz\" is neither an activity nor a property of the input (has: count, domain, hosts, owner, region, size, tier, a)",
     );
-    input(
-        "input.regoin",
-        "UnknownReference: AT: \"regoin\" is neither an activity nor a property of the input (did you mean \"region\"?)",
-    );
+    input("input.regoin", "UnknownReference: AT: the input has no \"regoin\" (did you mean \"region\"?)");
     input(
         "{source: owner.mail, target: region}",
         "UnknownReference: AT.source: the input has no \"owner.mail\" (did you mean \"email\"?)",
@@ -263,7 +260,11 @@ fn a_name_that_an_open_schema_does_not_declare_is_a_warning() {
         ".inputs[0].source",
         &format!("\"domian\" {neither} (did you mean \"domain\"?)"),
     );
-    warn("inputs: [input.zzz]", ".inputs[0]", &format!("\"zzz\" {neither} (has: domain, owner, test, b)"));
+    warn("inputs: [zzz]", ".inputs[0]", &format!("\"zzz\" {neither} (has: domain, owner, test)"));
+    // What says that it reads the input means no activity.
+    let declares = "the input declares no";
+    warn("inputs: [input.zzz]", ".inputs[0]", &format!("{declares} \"zzz\" (has: domain, owner)"));
+    warn("inputs: [input.tset]", ".inputs[0]", &format!("{declares} \"tset\" (has: domain, owner)"));
     warn(
         "inputs: [owner.emial]",
         ".inputs[0]",
@@ -276,9 +277,14 @@ fn a_name_that_an_open_schema_does_not_declare_is_a_warning() {
         "line 1 column 9: activity \"test\" declares no output \"ulr\" (has: url)",
     );
     warn(
-        "when: has(input.domian)",
+        "when: input.domian == 1",
         ".when",
-        &format!("line 1 column 5: \"domian\" {neither} (did you mean \"domain\"?)"),
+        &format!("line 1 column 1: {declares} \"domian\" (did you mean \"domain\"?)"),
+    );
+    warn(
+        "when: has(input.ownre.email)",
+        ".when",
+        &format!("line 1 column 5: {declares} \"ownre\" (did you mean \"owner\"?)"),
     );
     let output =
         format!("{open}{}output: [{{source: test.ulr, target: x}}]\n", yaml(&["id: test, type: open"]));
@@ -293,6 +299,8 @@ fn a_name_that_an_open_schema_does_not_declare_is_a_warning() {
         "inputs: [domain, owner.email, test.url, input.owner]",
         "inputs: [test]",
         "when: input.domain == 'x'",
+        // To ask whether something is there is to know that it may not be.
+        "when: has(input.domian) || has(input.owner.phone) || has(activities.test.outputs.ulr)",
     ] {
         assert_eq!(told(open, fine), "", "{fine}");
     }
@@ -415,7 +423,7 @@ fn a_condition_reads_the_input_and_ancestors() {
     );
     condition(
         "input.domian == 'x'",
-        "UnknownReference: AT: line 1 column 1: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)",
+        "UnknownReference: AT: line 1 column 1: the input has no \"domian\" (did you mean \"domain\"?)",
     );
     condition(
         "activities.a.outputs.ulr == 'x'",
@@ -444,7 +452,7 @@ fn a_condition_agrees_with_the_types_of_what_it_reads() {
         "input.count == 'x' ||\n  activities.later.state == 'x' ||\n  input.domian == 'x' || input.hosts == 1",
         "TypeMismatch: AT: line 1 column 1: \"==\" compares an integer with a string, which are never equal\n\
          NotAnAncestor: AT: line 2 column 3: \"b\" reads \"later\" but does not depend on it (add dependsOn: [later])\n\
-         UnknownReference: AT: line 3 column 3: \"domian\" is neither an activity nor a property of the input (did you mean \"domain\"?)\n\
+         UnknownReference: AT: line 3 column 3: the input has no \"domian\" (did you mean \"domain\"?)\n\
          TypeMismatch: AT: line 3 column 26: \"==\" compares a list with an integer, which are never equal",
     );
     // Nothing is known of what nothing is declared of.

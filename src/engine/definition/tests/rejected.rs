@@ -162,7 +162,7 @@ fn a_condition_is_an_expression_that_says_yes_or_no() {
         "unknown == 1",
         "line 1 column 1: unknown variable \"unknown\"; there are input, activities and schedule",
     );
-    condition("size(input.x) > 'a'", "line 1 column 6: \">\" cannot compare an integer with a string");
+    condition("size(input.x) > 'a'", "line 1 column 1: \">\" cannot compare an integer with a string");
     condition("nofunction(input.x)", "line 1 column 1: unknown function \"nofunction\"");
     condition(
         "activities.tenant-config.state == 'Skipped'",

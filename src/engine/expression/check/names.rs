@@ -3,11 +3,13 @@
 //! Responsible for: finding the token of a name in the tree. Must never: decide what a name means.
 //!
 //! Numbers grow in the order of the text, so the names of the tree in that order are the tokens that are names, less
-//! those that declare the variable of a macro; and the calls of a function are the tokens of its name before a bracket.
+//! those that declare the variable of a macro; the calls of a function are the tokens of its name before a bracket; and
+//! the literals are the tokens that are some, with those that macros add left out.
 
 use std::collections::BTreeMap;
 
-use kube_cel::cel::common::ast::{Expr, IdedExpr};
+use kube_cel::cel::common::ast::operators;
+use kube_cel::cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
 use super::super::scan::Token;
 use super::super::{Position, functions};
@@ -19,12 +21,13 @@ const WORDS: [&str; 4] = ["true", "false", "null", "in"];
 /// Macros whose first argument declares a variable and is not in the tree.
 const DECLARING: [&str; 5] = ["all", "exists", "exists_one", "existsOne", "map"];
 
-/// The places of the names in a tree, those of functions included.
+/// The places of the names in a tree, those of functions included, and of its literals.
 pub(in super::super) struct Names {
     by_number: BTreeMap<u64, Position>,
     by_name: BTreeMap<String, Position>,
     calls: BTreeMap<u64, Position>,
     by_function: BTreeMap<String, Position>,
+    literals: BTreeMap<u64, Position>,
 }
 
 impl Names {
@@ -42,7 +45,7 @@ impl Names {
             false => BTreeMap::new(),
         };
         let (calls, by_function) = calls(root, tokens);
-        Self { by_number, by_name, calls, by_function }
+        Self { by_number, by_name, calls, by_function, literals: literals(root, tokens) }
     }
 
     /// The place of the function in a call with this number; else where that function is called first.
@@ -56,18 +59,79 @@ impl Names {
         self.by_number.get(&number).or_else(|| self.by_name.get(name)).copied().unwrap_or(Position::START)
     }
 
-    /// The place of the first name in an expression; without names, that of the first function, or the start of all.
+    /// The place of the first name, function or literal in an expression; the start of all if it has none.
     pub(in super::super) fn position_of(&self, expression: &IdedExpr) -> Position {
-        let mut names = BTreeMap::new();
-        collect(expression, &mut names);
-        if let Some((number, name)) = names.first_key_value() {
-            return self.position(*number, name);
-        }
-        let mut called = BTreeMap::new();
-        collect_calls(expression, &mut called);
-        let first = called.keys().find_map(|number| self.calls.get(number));
-        first.copied().unwrap_or(Position::START)
+        self.first(expression).unwrap_or(Position::START)
     }
+
+    fn first(&self, expression: &IdedExpr) -> Option<Position> {
+        let own = match &expression.expr {
+            Expr::Ident(name) if !name.starts_with('@') => Some(self.position(expression.id, name)),
+            Expr::Literal(_) => self.literals.get(&expression.id).copied(),
+            Expr::Call(_) => self.calls.get(&expression.id).copied(),
+            _ => None,
+        };
+        parts(expression).into_iter().filter_map(|part| self.first(part)).chain(own).min()
+    }
+}
+
+/// The places of literals by their numbers; none if the tree and the text do not agree.
+fn literals(root: &IdedExpr, tokens: &[Token]) -> BTreeMap<u64, Position> {
+    let mut in_tree = BTreeMap::new();
+    collect_literals(root, &mut in_tree);
+    let in_text: Vec<usize> =
+        (0..tokens.len()).filter(|at| tokens.get(*at).is_some_and(Token::is_literal)).collect();
+    if in_tree.len() != in_text.len() {
+        return BTreeMap::new();
+    }
+    let place = |((number, literal), at): ((u64, &LiteralValue), usize)| {
+        let token = tokens.get(at).filter(|token| is_of(token, literal))?;
+        // The sign of a number is a token of its own.
+        let sign = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let sign = sign.filter(|sign| sign.text == "-" && is_negative(literal));
+        Some((number, sign.unwrap_or(token).position))
+    };
+    let places: Option<BTreeMap<u64, Position>> = in_tree.into_iter().zip(in_text).map(place).collect();
+    places.unwrap_or_default()
+}
+
+fn is_of(token: &Token, literal: &LiteralValue) -> bool {
+    match literal {
+        LiteralValue::Boolean(flag) => token.text == flag.inner().to_string(),
+        LiteralValue::Null => token.text == "null",
+        LiteralValue::String(_) | LiteralValue::Bytes(_) => token.text.contains(['"', '\'']),
+        LiteralValue::Double(_) | LiteralValue::Int(_) | LiteralValue::UInt(_) => {
+            token.text.starts_with(|c: char| c.is_ascii_digit())
+        }
+    }
+}
+
+fn is_negative(literal: &LiteralValue) -> bool {
+    match literal {
+        LiteralValue::Int(number) => *number.inner() < 0,
+        LiteralValue::Double(number) => number.inner().is_sign_negative(),
+        _ => false,
+    }
+}
+
+/// The literals that are written, by their numbers. How a loop begins, goes on and ends is not, nor what it counts by.
+fn collect_literals<'a>(expression: &'a IdedExpr, literals: &mut BTreeMap<u64, &'a LiteralValue>) {
+    match &expression.expr {
+        Expr::Literal(literal) => drop(literals.insert(expression.id, literal)),
+        Expr::Comprehension(inner) => {
+            collect_literals(&inner.iter_range, literals);
+            collect_literals(&inner.loop_step, literals);
+        }
+        Expr::Call(call) if counts(call) => {}
+        _ => parts(expression).into_iter().for_each(|part| collect_literals(part, literals)),
+    }
+}
+
+/// Whether this is `exists_one` adding one.
+fn counts(call: &CallExpr) -> bool {
+    let [so_far, one] = call.args.as_slice() else { return false };
+    let is_so_far = matches!(&so_far.expr, Expr::Ident(name) if name.starts_with('@'));
+    call.func_name == operators::ADD && is_so_far && matches!(one.expr, Expr::Literal(_))
 }
 
 /// The places of calls by their numbers, and the first of every function.

@@ -2,8 +2,8 @@
 //!
 //! Responsible for: calling our own functions where the interpreter does otherwise. It takes a member of what is no object
 //! for `false`, a comparison of an integer with an equal fraction for `false`, copies an object to read one member, lets
-//! times and durations out of their ranges, overflows where it negates, and ends a loop at the first error. Must never:
-//! change what an expression means.
+//! times and durations out of their ranges, overflows where it negates, ends a loop at the first error, and copies in
+//! every round of a loop what that has collected. Must never: change what an expression means.
 
 use kube_cel::cel::common::ast::operators;
 use kube_cel::cel::common::ast::{
@@ -11,6 +11,7 @@ use kube_cel::cel::common::ast::{
     MapEntryExpr, MapExpr, SelectExpr,
 };
 
+use super::super::collected::{COLLECT, COLLECTED, COLLECTION};
 use super::super::exact::{ADD, ALL, EQUAL, EXISTS, MEMBER, NEGATE, SETTLED, SUBTRACT};
 
 /// The expression as it is evaluated.
@@ -64,19 +65,28 @@ pub(super) fn rewritten(expression: &IdedExpr) -> IdedExpr {
             same(Expr::Map(MapExpr { entries: entries.collect() }))
         }
         Expr::Comprehension(inner) => {
-            let (loop_step, result) = match decision(inner) {
-                Some((round, element)) => {
-                    let so_far = IdedExpr { id: element.id, expr: Expr::Ident(inner.accu_var.clone()) };
-                    (call(round, vec![so_far.clone(), rewritten(element)]), call(SETTLED, vec![so_far]))
-                }
-                None => (rewritten(&inner.loop_step), rewritten(&inner.result)),
+            let so_far = || same(Expr::Ident(inner.accu_var.clone()));
+            let (accu_init, loop_step, result) = if let Some((round, element)) = decision(inner) {
+                let step = call(round, vec![so_far(), rewritten(element)]);
+                (rewritten(&inner.accu_init), step, call(SETTLED, vec![so_far()]))
+            } else if let Some((condition, element)) = collection(inner) {
+                let step = call(COLLECT, vec![so_far(), rewritten(element)]);
+                let step = match condition {
+                    Some(condition) => {
+                        call(operators::CONDITIONAL, vec![rewritten(condition), step, so_far()])
+                    }
+                    None => step,
+                };
+                (call(COLLECTION, Vec::new()), step, call(COLLECTED, vec![so_far()]))
+            } else {
+                (rewritten(&inner.accu_init), rewritten(&inner.loop_step), rewritten(&inner.result))
             };
             same(Expr::Comprehension(Box::new(ComprehensionExpr {
                 iter_range: rewritten(&inner.iter_range),
                 iter_var: inner.iter_var.clone(),
                 iter_var2: inner.iter_var2.clone(),
                 accu_var: inner.accu_var.clone(),
-                accu_init: rewritten(&inner.accu_init),
+                accu_init,
                 loop_cond: rewritten(&inner.loop_cond),
                 loop_step,
                 result,
@@ -101,7 +111,34 @@ fn decision(inner: &ComprehensionExpr) -> Option<(&'static str, &IdedExpr)> {
     }
 }
 
-/// Whether operands may be times or durations. What a loop collects is left to the interpreter, which does not copy it.
+/// What a round of `filter` or `map` adds, and the condition for it if there is one; nothing of another loop.
+fn collection(inner: &ComprehensionExpr) -> Option<(Option<&IdedExpr>, &IdedExpr)> {
+    let is_so_far = |part: &IdedExpr| matches!(&part.expr, Expr::Ident(name) if *name == inner.accu_var);
+    let begins_empty = matches!(&inner.accu_init.expr, Expr::List(list) if list.elements.is_empty());
+    if !begins_empty || !is_so_far(&inner.result) {
+        return None;
+    }
+    let (condition, step) = match &inner.loop_step.expr {
+        Expr::Call(step) if step.func_name == operators::CONDITIONAL => match step.args.as_slice() {
+            [condition, step, otherwise] if is_so_far(otherwise) => (Some(condition), step),
+            _ => return None,
+        },
+        _ => (None, &inner.loop_step),
+    };
+    let Expr::Call(sum) = &step.expr else { return None };
+    match (sum.func_name.as_str(), sum.args.as_slice()) {
+        (operators::ADD, [so_far, added]) if is_so_far(so_far) => match &added.expr {
+            Expr::List(list) => match list.elements.as_slice() {
+                [element] if list.optional_indices.is_empty() => Some((condition, element)),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether operands may be times or durations. What a loop counts is left to the interpreter.
 fn may_be_time(operands: &[IdedExpr]) -> bool {
     !operands.iter().any(|operand| match &operand.expr {
         Expr::Literal(_) | Expr::List(_) | Expr::Map(_) => true,

@@ -133,7 +133,7 @@ fn an_error_in_a_condition_fails_the_activity_at_once() {
     let told =
         |when: &str, expected: &str| assert_eq!(why(when), format!("ExpressionError: when: {expected}"));
     told("input.none == 1", "line 1 column 1: no such key \"none\"");
-    told("1 / input.n == 1", "line 1 column 5: division by zero");
+    told("1 / input.n == 1", "line 1 column 1: division by zero");
     told("input.text", "line 1 column 1: must be a boolean, is a string");
     told("true && activities.a.outputs.none == 1", "line 1 column 9: no such key \"none\"");
 }

@@ -506,6 +506,32 @@ fn an_attempt_whose_init_container_has_run_still_waits_for_the_image_of_the_firs
 }
 
 #[test]
+fn an_attempt_of_which_another_container_cannot_start_waits_and_says_for_what() {
+    let pod = |phase: &str, first: Value, second: &str| {
+        let waits = json!({"waiting": {"reason": second, "message": "m"}});
+        pod_from(
+            json!({}),
+            json!({"phase": phase, "containerStatuses": [container("main", first), container("two", waits)]}),
+        )
+    };
+    let runs = || json!({"running": {"startedAt": STARTED}});
+    for first in [runs(), terminated(0, "Completed", "")] {
+        let stuck = pod("Pending", first, "ErrImagePull");
+        check_waiting(&active(), Some(&stuck), Some("ErrImagePull"), Some("m"));
+    }
+    let expected = Seen::Attempt(Attempt::Running { start_time: time(STARTED) });
+    // On the ordinary way to its start, or after it.
+    assert_eq!(
+        attempt(&active(), Some(&pod("Pending", runs(), "ContainerCreating")), false, NOTHING),
+        expected
+    );
+    assert_eq!(
+        attempt(&active(), Some(&pod("Running", runs(), "CrashLoopBackOff")), false, NOTHING),
+        expected
+    );
+}
+
+#[test]
 fn an_attempt_runs_from_the_start_of_the_first_container_until_its_job_has_ended() {
     let expected = Seen::Attempt(Attempt::Running { start_time: time(STARTED) });
     assert_eq!(attempt(&active(), Some(&running()), false, NOTHING), expected);

@@ -98,10 +98,15 @@ impl Book {
             && (is_shut_down || is_late || of(false).any(|state| state == ActivityState::Failed));
         let told = |what: &str| condition(run, "Succeeded").and_then(|told| told[what].as_str());
         let (said, message) = (told("reason").unwrap_or_default(), told("message").unwrap_or_default());
-        let untold = states.iter().find(|(id, state)| {
-            *state == ActivityState::Failed && is_last(id) && !message.contains(&format!("\"{id}\""))
-        });
-        let untold = untold.map(|(id, _)| format!("nobody says that \"{id}\" failed: {message}"));
+        // Of those that fail together one is named.
+        let failed_last: Vec<&str> = states
+            .iter()
+            .filter(|(id, state)| *state == ActivityState::Failed && is_last(id))
+            .map(|(id, _)| id.as_str())
+            .collect();
+        let is_told = failed_last.iter().any(|id| message.contains(&format!("\"{id}\"")));
+        let untold = (!failed_last.is_empty() && !is_told)
+            .then(|| format!("nobody says that one of {failed_last:?} failed: {message}"));
         let main_is_done = of(false).all(is_done);
         let last_is_done = of(true).all(is_done);
         let has_failed = (has_failed(false), has_failed(true));
