@@ -4,6 +4,7 @@
 
 use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -12,6 +13,13 @@ use tokio::time::Instant;
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The wall-clock time.
     fn now(&self) -> Timestamp;
+}
+
+/// How long to sleep so that an instant has come: a little later rather than a little earlier, because a wake-up before its
+/// time would find nothing to do.
+#[must_use]
+pub fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
 }
 
 /// The clock of the machine.

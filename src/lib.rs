@@ -2,10 +2,10 @@
 //!
 //! # Bird's-eye view
 //!
-//! People apply three kinds. An **ActivityDefinition** is a type of work, an **OrchestrationDefinition** a DAG of
-//! activities, an **Orchestration** one execution of it. The controllers compile definitions, pin them when an
-//! Orchestration is accepted, make one Kubernetes Job per attempt of an activity, hand outputs on as inputs, and write
-//! down in the status how far everything is.
+//! People apply four kinds. An **ActivityDefinition** is a type of work, an **OrchestrationDefinition** a DAG of
+//! activities, an **Orchestration** one execution of it, an **OrchestrationSchedule** makes Orchestrations as time passes.
+//! The controllers compile definitions, pin them when an Orchestration is accepted, make one Kubernetes Job per attempt
+//! of an activity, hand outputs on as inputs, and write down in the status how far everything is.
 //!
 //! Every controller is the same six steps: guard, observe, validate, plan, apply, record and report. Validating and
 //! planning are pure functions of the [`engine`]; everything that touches the world is a thin shell around them.

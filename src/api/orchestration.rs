@@ -202,6 +202,14 @@ pub struct OrchestrationStatus {
     pub conditions: Conditions,
 }
 
+impl Orchestration {
+    /// Whether it has ended, however: it never changes again.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.completion_time.is_some())
+    }
+}
+
 /// The state of one activity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

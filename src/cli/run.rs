@@ -202,7 +202,7 @@ async fn watch(
     tokio::pin!(time_is_up);
     let signal = Signals::wait_for(signals.clone(), 1);
     tokio::pin!(signal);
-    while !latest.iter().all(|one| one.as_ref().is_some_and(is_finished)) {
+    while !latest.iter().all(|one| one.as_ref().is_some_and(Orchestration::is_finished)) {
         tokio::select! {
             event = events.next() => {
                 let Some(Ok(orchestration)) = event else { continue };
@@ -253,10 +253,6 @@ async fn notes(local: &Local, orchestrations: &[Orchestration]) -> Notes {
         }
     }
     notes
-}
-
-fn is_finished(orchestration: &Orchestration) -> bool {
-    orchestration.status.as_ref().is_some_and(|status| status.completion_time.is_some())
 }
 
 fn state(orchestration: &Orchestration) -> &str {

@@ -38,18 +38,19 @@ const STOP_AGAIN: Duration = Duration::from_secs(10);
 /// Requests of one orchestration that are under way at the same time.
 const PARALLEL_REQUESTS: usize = 16;
 
-/// What is known of every activity whose stored state is not final.
+/// What is known of every activity whose stored state is not final; and whether something runs that the watches do not show,
+/// such as a Job whose labels were taken away, so that its end wakes nobody.
 pub async fn observe(
     context: &Context,
     orchestration: &Orchestration,
     pinned: &Pinned,
     run: &Run,
     now: Timestamp,
-) -> Result<Observed, Error> {
+) -> Result<(Observed, bool), Error> {
     let namespace = orchestration.namespace().unwrap_or_default();
     let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
     let activities = orchestration.status.as_ref().map(|status| &status.activities);
-    let mut observed = Observed::default();
+    let (mut observed, mut is_unwatched) = (Observed::default(), false);
     for (index, activity) in pinned.compiled.activities.iter().enumerate() {
         let entry = activities.and_then(|activities| activities.get(&activity.id));
         let state = entry.map_or(ActivityState::Pending, |entry| entry.state);
@@ -91,6 +92,8 @@ pub async fn observe(
             }
             Some(Issue::Failed(_) | Issue::Requested { .. }) | None => context.jobs.observe(&look).await?,
         };
+        is_unwatched |=
+            matches!(seen, Attempt::Running { .. }) && context.jobs.is_unwatched(&namespace, &job);
         let is_unfinished =
             matches!(seen, Attempt::Requested { .. } | Attempt::Waiting { .. } | Attempt::Running { .. });
         if is_unfinished && run.stops.get(&(index, attempt)).is_some_and(|asked| asked.elapsed() < STOP_AGAIN)
@@ -101,26 +104,7 @@ pub async fn observe(
             observed.insert(index, attempt, flaw::seen(context, seen));
         }
     }
-    Ok(observed)
-}
-
-/// Whether something runs that the watches do not show, such as a Job whose labels were taken away: its end wakes nobody.
-pub fn is_unwatched(
-    context: &Context,
-    orchestration: &Orchestration,
-    pinned: &Pinned,
-    observed: &Observed,
-) -> bool {
-    let namespace = orchestration.namespace().unwrap_or_default();
-    let (name, uid) = (orchestration.name_any(), orchestration.uid().unwrap_or_default());
-    observed.attempts.iter().any(|(index, (attempt, seen))| {
-        let is_running = matches!(seen, Attempt::Running { .. });
-        is_running
-            && pinned.compiled.activities.get(*index).is_some_and(|activity| {
-                let job = child_name(&name, &uid, &activity.id, *attempt);
-                context.jobs.is_unwatched(&namespace, &job)
-            })
-    })
+    Ok((observed, is_unwatched))
 }
 
 /// What is known of an attempt whose start was refused. A request that was not answered may have been carried out all the

@@ -6,14 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
-use super::apply::{apply, is_unwatched, observe};
+use super::apply::{apply, observe};
 use super::context::Context;
 use super::error::Error;
 use super::flaw;
@@ -23,6 +22,7 @@ use super::memory::{Issue, Key, Run};
 use super::status::write;
 use crate::api::Orchestration;
 use crate::client::bounded;
+use crate::clock::until;
 use crate::config::Flaw;
 use crate::engine::plan::{Plan, Situation, Urgency, plan};
 use crate::engine::retry;
@@ -120,7 +120,7 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
         run.issues.retain(|_, issue| !matches!(issue, Issue::Refused { .. }));
     }
     let now = context.clock.now();
-    let observed = observe(context, current, &pinned, run, now).await?;
+    let (observed, is_unwatched) = observe(context, current, &pinned, run, now).await?;
     let asked = flaw::asked(context, current);
     let mut planned =
         plan(&Situation { compiled: &pinned.compiled, orchestration: &asked, observed: &observed, now });
@@ -130,7 +130,6 @@ async fn round(context: &Context, run: &mut Run, current: &Arc<Orchestration>) -
         return Ok(Next::Again(Arc::clone(current)));
     }
     if planned.effects.is_empty() {
-        let is_unwatched = is_unwatched(context, current, &pinned, &observed);
         return Ok(match record(context, run, current, &pinned, planned).await? {
             Next::Wait(wait) if is_unwatched => Next::Wait(wait.min(LOOK_AGAIN)),
             next => next,
@@ -262,11 +261,6 @@ async fn generation_only(
         Some(patch) => Ok(Next::Again(write_status(context, run, current, patch).await?)),
         None => Ok(Next::Wait(LONGEST_WAIT)),
     }
-}
-
-fn until(at: Timestamp, now: Timestamp) -> Duration {
-    // A little later rather than a little earlier: a wake-up before its time would find nothing to do.
-    Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
 }
 
 /// The Orchestrations that may wait for a definition.

@@ -19,6 +19,7 @@ use super::guard::{Guarded, Unreadable};
 use super::measuring;
 use super::status::write;
 use crate::api::OrchestrationSchedule;
+use crate::clock::until;
 use crate::engine::condition::{self, Statement};
 use crate::engine::schedule::decide::{Child, Decision, Record, Situation, Terms, decide};
 use crate::engine::schedule::runs::{Run, surplus};
@@ -99,7 +100,7 @@ async fn round(
                 let made = known.runs(context.runs.of(&schedule.uid().unwrap_or_default()));
                 record(context, schedule, &judged, &decision, &made, known).await
             }
-            Ok(acting::Done::Collision) => Ok(Next::Again(guarded(schedule)?)),
+            Ok(acting::Done::Collision) => Ok(Next::Again(Arc::new(Guarded::readable(schedule.clone())))),
             Ok(acting::Done::NamespaceEnds) => Ok(Next::Wait(None)),
             Err(error) => {
                 // The tick is as due as before; people are told why it has no run.
@@ -225,15 +226,6 @@ async fn tell_unreadable(
         write::<OrchestrationSchedule>(&context.client.0, guarded, json!({ "status": status })).await?;
     context.written.schedules.keep(written);
     Ok(Action::await_change())
-}
-
-fn guarded(schedule: &OrchestrationSchedule) -> Result<Arc<Guarded<OrchestrationSchedule>>, Error> {
-    Ok(Arc::new(Guarded::readable(schedule.clone())))
-}
-
-fn until(at: Timestamp, now: Timestamp) -> Duration {
-    // A little later rather than a little earlier: a wake-up before its time would find nothing to do.
-    Duration::try_from(at.duration_since(now)).unwrap_or_default() + Duration::from_millis(5)
 }
 
 /// The schedules that make runs of a definition.

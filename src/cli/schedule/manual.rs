@@ -271,13 +271,15 @@ async fn wait_for_others(client: &Client, schedule: &OrchestrationSchedule) -> a
         let mut unfinished = found
             .items
             .iter()
-            .filter(|run| is_owned(run, schedule) && !is_finished(run))
+            .filter(|run| is_owned(run, schedule) && !run.is_finished())
             .map(ResourceExt::name_any);
         if let Some(run) = unfinished.next() {
             say(&format!("waiting for the end of Orchestration \"{run}\""));
             // One that is deleted has ended too.
-            await_condition(api.clone(), &run, |found: Option<&Orchestration>| found.is_none_or(is_finished))
-                .await?;
+            await_condition(api.clone(), &run, |found: Option<&Orchestration>| {
+                found.is_none_or(Orchestration::is_finished)
+            })
+            .await?;
             continue;
         }
         let waits = |found: Option<&OrchestrationSchedule>| {
@@ -303,10 +305,6 @@ fn say(line: &str) {
 
 fn runs(client: &Client, schedule: &OrchestrationSchedule) -> Api<Orchestration> {
     Api::namespaced(client.clone(), &schedule.namespace().unwrap_or_default())
-}
-
-fn is_finished(run: &Orchestration) -> bool {
-    run.status.as_ref().is_some_and(|status| status.completion_time.is_some())
 }
 
 fn is_owned(run: &Orchestration, schedule: &OrchestrationSchedule) -> bool {

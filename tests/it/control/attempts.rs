@@ -5,9 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use orchestrator::api::orchestration::{ActivityState, ActivityStatus};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{activity, attempt, jobs, running, state, states, type_with};
 use crate::support::kubelet::{Act, Work, container_status, now, perform, remove, terminated};
@@ -328,4 +329,27 @@ async fn a_volume_that_is_missing_is_told_from_the_nodes_events() {
             "False ActivityFailed: activity \"a\" failed: StartingDeadlineExceeded: it did not start within 120 s; at last: FailedMount: {missing}"
         )
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_job_that_no_watch_shows_is_seen_within_a_minute() {
+    let sandbox = Sandbox::start(|_| Act::Run);
+    sandbox.apply([type_with(json!({})), ONE()]).await;
+    sandbox.ready(&["d"]).await;
+    sandbox.apply([orchestration("run", "d", json!({}))]).await;
+    running(&sandbox, "run", "a").await;
+    // Somebody tidies up labels that are not theirs.
+    let job = jobs(&sandbox, "a").await.remove(0);
+    let labels: serde_json::Map<String, serde_json::Value> =
+        job.labels().keys().map(|key| (key.clone(), serde_json::Value::Null)).collect();
+    let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    sandbox.api::<Job>().patch(&job.name_any(), &PatchParams::default(), &patch).await.unwrap();
+    // The watch shows that it is gone, and it is found again.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let pods = sandbox.api::<Pod>();
+    let pod = pods.list(&Default::default()).await.unwrap().items.remove(0);
+    let ended = Instant::now();
+    perform(&pods, &pod, &Act::outputs(&json!({"n": 1}))).await;
+    assert_eq!(state(&sandbox.finished("run").await), "Succeeded");
+    assert!(ended.elapsed() < Duration::from_secs(60), "{:?}", ended.elapsed());
 }
