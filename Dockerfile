@@ -1,22 +1,24 @@
 # syntax=docker/dockerfile:1
 
-# The compiler that the project is tested with. On Alpine it links statically against musl.
-FROM rust:1.95-alpine AS build
-RUN apk add --no-cache ca-certificates gcc musl-dev
+# The compiler and the C library that the project is tested with. Everything that goes in is pinned (Cargo.lock, the path of
+# the build, its time), so that the same commit gives the same binary.
+FROM rust:1.95-slim-bookworm AS build
+ARG SOURCE_DATE_EPOCH=0
+ENV CARGO_INCREMENTAL=0
 WORKDIR /build
 COPY . .
 # The caches are not part of the image, so the binary is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked && \
-    cp target/release/orchestrator /orchestrator
+    install --mode=0755 target/release/orchestrator /orchestrator && \
+    touch --date="@${SOURCE_DATE_EPOCH}" /orchestrator
 
-# Nothing but the binary: no shell, no package manager, nobody to become.
-FROM scratch
+# The C library, certificates and zones, and nothing else: no shell, no package manager, nobody to become.
+FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="orchestrator" \
       org.opencontainers.image.description="A Kubernetes operator that runs orchestrations: DAGs of activities" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /orchestrator /orchestrator
 # A number, so that runAsNonRoot can be checked without a user database.
 USER 65532:65532

@@ -120,6 +120,13 @@ pub fn words(error: &kube::Error) -> String {
     }
 }
 
+/// Whether the answer is that of RBAC: a right is missing. Quotas, policies and namespaces that go answer 403 as well, with
+/// other words.
+#[must_use]
+pub fn is_missing_right(status: &Status) -> bool {
+    status.code == 403 && status.message.contains("\" cannot ") && status.message.contains(" resource \"")
+}
+
 /// Whether the namespace is being deleted, so that nothing new can be made in it.
 #[must_use]
 pub fn is_namespace_terminating(status: &Status) -> bool {

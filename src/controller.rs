@@ -19,6 +19,7 @@ pub mod orchestration;
 pub mod orchestration_definition;
 pub mod report;
 pub mod revisions;
+pub mod rights;
 pub mod runs;
 pub mod schedule;
 pub mod schemas;

@@ -13,8 +13,11 @@ use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::rights::Rights;
 use crate::client::Class;
+use crate::config::Scope;
 use crate::metrics::Metrics;
+use crate::monitor::Monitor;
 
 /// Longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -29,13 +32,15 @@ const LONGEST_CONFLICT: Duration = Duration::from_secs(30);
 pub struct Backoff {
     failures: Mutex<HashMap<String, u32>>,
     metrics: Metrics,
+    rights: Rights,
 }
 
 impl Backoff {
-    /// No failures yet. What is run is counted.
+    /// No failures yet. What is run is counted, and what is refused for want of a right is told.
     #[must_use]
-    pub fn new(metrics: Metrics) -> Self {
-        Self { failures: Mutex::default(), metrics }
+    pub fn new(monitor: &Monitor, scope: &Scope) -> Self {
+        let rights = Rights::new(monitor.health.clone(), scope);
+        Self { failures: Mutex::default(), metrics: monitor.metrics.clone(), rights }
     }
 
     /// Runs one reconcile. A failure becomes a growing pause of this object alone, a panic one of these failures.
@@ -55,6 +60,10 @@ impl Backoff {
         drop(under_way);
         self.metrics.reconciled(&kind, told(&result), begun.elapsed());
         tracing::debug!(target: "orchestrator::reconcile", %kind, %namespace, %name, "reconciled");
+        match &result {
+            Err(error) if error.is_missing_right() => self.rights.refused(&key, &error.to_string()),
+            _ => self.rights.settled(&key),
+        }
         match result {
             Ok(action) => {
                 self.failures().remove(&key);
@@ -101,6 +110,12 @@ impl Backoff {
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.failures().remove(uid);
+        self.rights.settled(uid);
+    }
+
+    /// What the API server does not let the operator do.
+    pub fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {

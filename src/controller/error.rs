@@ -2,7 +2,7 @@
 //!
 //! Responsible for: one classification for every controller. Must never: hide the server's own words.
 
-use crate::client::{Class, answer, class, is_namespace_terminating, words};
+use crate::client::{Class, answer, class, is_missing_right, is_namespace_terminating, words};
 
 /// What went wrong in a reconcile. What can be told in a status is not an error.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,17 @@ impl Error {
             Self::Write { source, .. } => answer(source).is_some_and(is_namespace_terminating),
             _ => false,
         }
+    }
+
+    /// Whether the operator lacks the right to what it tried.
+    #[must_use]
+    pub fn is_missing_right(&self) -> bool {
+        let source = match self {
+            Self::Read { source, .. } | Self::Write { source, .. } => source,
+            Self::Provider(error) => error.cause(),
+            Self::NotReady | Self::Panicked(_) => return false,
+        };
+        answer(source).is_some_and(is_missing_right)
     }
 
     /// Whether the object is gone, so that nothing is left to do.

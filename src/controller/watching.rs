@@ -38,7 +38,7 @@ where
 
 /// The watch of one kind of definition or Orchestration: fills its store, and shows every event to `seen`.
 pub(super) fn tap<K>(
-    context: &Context,
+    context: &Arc<Context>,
     writer: Writer<Guarded<K>>,
     seen: impl Fn(&Event<Guarded<K>>) + Send + 'static,
 ) -> impl Stream<Item = Result<Guarded<K>, watcher::Error>> + Send + 'static
@@ -49,6 +49,7 @@ where
         .default_backoff()
         .inspect_err(interrupted::<K>(context))
         .reflect(writer)
+        .inspect_ok(resumed::<K, Guarded<K>>(context))
         .inspect_ok(seen)
         .applied_objects()
         // Our own status writes come back as changes that concern nobody.
@@ -67,12 +68,14 @@ where
 {
     let context = Arc::clone(context);
     let interrupted = interrupted::<F::Object>(&context);
+    let resumed = resumed::<F::Object, F::Object>(&context);
     let config = watcher::Config::default().labels(&labels::children_selector());
     watcher::watcher(scoped::<F::Object>(&context), config)
         .backoff(Patient::default())
         .for_each(move |event| {
             match event {
                 Ok(event) => {
+                    resumed(&event);
                     for (namespace, name) in index(&context).take(&event) {
                         let _ = wake.unbounded_send(ObjectRef::new(&name).within(&namespace));
                     }
@@ -103,12 +106,26 @@ impl Backoff for Patient {
 
 /// What is done about the errors of the watch of a kind: people are told, it goes on by itself.
 fn interrupted<K: Resource<DynamicType = ()>>(
-    context: &Context,
+    context: &Arc<Context>,
 ) -> impl Fn(&watcher::Error) + Send + 'static + use<K> {
     let kind = K::kind(&()).into_owned();
-    let counted = context.monitor.metrics.watch_interruptions.clone();
+    let context = Arc::clone(context);
     move |error| {
         tracing::warn!(kind, %error, "watch interrupted, it will be resumed");
-        counted.get_or_create(&Kind { kind: kind.clone() }).inc();
+        context.monitor.metrics.watch_interruptions.get_or_create(&Kind { kind: kind.clone() }).inc();
+        context.backoff.rights().interrupted(&kind, error);
+    }
+}
+
+/// What is done about the events of the watch of a kind: what comes was allowed to come. That a list begins says nothing.
+fn resumed<K: Resource<DynamicType = ()>, E>(
+    context: &Arc<Context>,
+) -> impl Fn(&Event<E>) + Send + 'static + use<K, E> {
+    let kind = K::kind(&()).into_owned();
+    let context = Arc::clone(context);
+    move |event| {
+        if !matches!(event, Event::Init) {
+            context.backoff.rights().settled(&kind);
+        }
     }
 }

@@ -84,7 +84,7 @@ pub async fn run(
         revisions: Revisions::new(handle, settings.allow_host_access),
         memory: Memory::default(),
         written: Written::default(),
-        backoff: backoff::Backoff::new(monitor.metrics.clone()),
+        backoff: backoff::Backoff::new(&monitor, &settings.scope),
         settings,
         monitor,
     });

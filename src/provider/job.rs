@@ -70,14 +70,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why it failed.
+    #[must_use]
+    pub fn cause(&self) -> &kube::Error {
+        match self {
+            Self::Read { source, .. } | Self::List { source, .. } | Self::Suspend { source, .. } => source,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn class(&self) -> Class {
-        match self {
-            Self::Read { source, .. } | Self::List { source, .. } | Self::Suspend { source, .. } => {
-                class(source)
-            }
-        }
+        class(self.cause())
     }
 }
 

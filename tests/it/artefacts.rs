@@ -6,6 +6,7 @@
 
 mod crds;
 mod metrics;
+mod monitoring;
 mod rbac;
 mod samples;
 mod tenant;

@@ -10,8 +10,11 @@ use tokio::net::TcpStream;
 use crate::support::cluster::TestNamespace;
 use crate::support::kubelet::{Act, Kubelet};
 use crate::support::objects::{activity_definition, fan_out, orchestration};
+use crate::support::operator::service_account_token;
 use crate::support::process::OperatorProcess;
 use crate::support::scene::until;
+
+mod rights;
 
 /// An operator that shows itself on loopback, and where.
 struct Shown {
@@ -22,8 +25,13 @@ struct Shown {
 
 impl Shown {
     async fn start(namespace: &TestNamespace) -> Self {
+        Self::start_as(namespace, &service_account_token().await).await
+    }
+
+    /// Starts one that shows this token.
+    async fn start_as(namespace: &TestNamespace, token: &str) -> Self {
         let flags = ["--health-address=127.0.0.1:0", "--metrics-address=127.0.0.1:0", "--log-format=json"];
-        let process = OperatorProcess::start_with(namespace, "", &flags).await;
+        let process = OperatorProcess::start_as(namespace, "", &flags, token);
         let address = |serves: &str| {
             let log = process.log();
             let line = log.lines().find(|line| {

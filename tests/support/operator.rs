@@ -105,9 +105,13 @@ pub async fn service_account_config() -> Config {
 
 /// A new token of the operator's ServiceAccount.
 pub async fn service_account_token() -> String {
-    let accounts: Api<ServiceAccount> = Api::namespaced(cluster().client().await, "orchestrator-system");
+    token_of("orchestrator-system", "orchestrator").await
+}
+
+/// A new token of a ServiceAccount.
+pub async fn token_of(namespace: &str, account: &str) -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(cluster().client().await, namespace);
     let request = TokenRequest { spec: Some(TokenRequestSpec::default()), ..TokenRequest::default() };
-    let answer =
-        accounts.create_token_request("orchestrator", &PostParams::default(), &request).await.unwrap();
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.unwrap();
     answer.status.unwrap().token.unwrap()
 }

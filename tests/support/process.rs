@@ -29,12 +29,17 @@ impl OperatorProcess {
 
     /// Starts one on a machine of this name, with more flags.
     pub async fn start_with(namespace: &TestNamespace, machine: &str, flags: &[&str]) -> Self {
+        Self::start_as(namespace, machine, flags, &service_account_token().await)
+    }
+
+    /// Starts one that shows this token.
+    pub fn start_as(namespace: &TestNamespace, machine: &str, flags: &[&str], token: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("operator-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::SeqCst));
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
-        std::fs::write(directory.join("kubeconfig"), kubeconfig().await).unwrap();
+        std::fs::write(directory.join("kubeconfig"), kubeconfig(token)).unwrap();
         let log = File::create(directory.join("log")).unwrap();
         // Whoever runs the tests may ignore signals (`nohup`), which children inherit.
         let child = Command::new("env")
@@ -107,12 +112,12 @@ impl Drop for OperatorProcess {
     }
 }
 
-/// A kubeconfig of the operator's ServiceAccount.
-async fn kubeconfig() -> String {
+/// A kubeconfig of whoever has this token.
+fn kubeconfig(token: &str) -> String {
     let mut kubeconfig =
         serde_json::to_value(Kubeconfig::read_from(cluster().kubeconfig()).unwrap()).unwrap();
     for user in kubeconfig["users"].as_array_mut().unwrap() {
-        user["user"] = json!({"token": service_account_token().await});
+        user["user"] = json!({"token": token});
     }
     // JSON is YAML.
     kubeconfig.to_string()

@@ -38,7 +38,8 @@ fn every_combination_of_values_is_taken_by_the_server() {
         ],
         &[
             "--set",
-            "commonLabels.team=a,commonAnnotations.note=b,podLabels.c=d,podAnnotations.e=f,metrics.service.annotations.g=h",
+            "commonLabels.team=a,commonAnnotations.note=b,podLabels.c=d,podAnnotations.e=f,metrics.service.annotations.g=h,\
+            metrics.dashboard.enabled=true,hostUsers=false,serviceAccount.automount=false",
         ],
         &[
             "--set-json",
@@ -71,8 +72,10 @@ fn every_combination_of_values_is_taken_by_the_server() {
             cluster().kubectl_on(&text, &["apply", "--server-side", "--dry-run=server", "--force-conflicts"]);
         assert!(taken && !said.contains("Warning"), "{combination:?}: {said}");
     }
-    // Its kind is not on this server.
-    let all = rendered(&["--set", monitor]);
+    // Their kinds are not on this server.
+    let all = rendered(&["--set", monitor, "--set", "metrics.prometheusRule.enabled=true"]);
+    let rule = only(&all, "PrometheusRule", "release-orchestrator");
+    assert!(rule["spec"]["groups"][0]["rules"].as_array().is_some_and(|rules| !rules.is_empty()), "{rule}");
     let monitor = only(&all, "ServiceMonitor", "release-orchestrator");
     let service = only(&all, "Service", "-metrics");
     for (key, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {

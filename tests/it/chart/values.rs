@@ -37,6 +37,7 @@ fn wrong_values_are_refused_with_their_place() {
             "networkPolicy.apiServerPorts={a}",
             "at '/networkPolicy/apiServerPorts/0': got string, want integer",
         ),
+        ("hostUsers=perhaps", "at '/hostUsers': got string, want null or boolean"),
         ("extraEnv={a}", "at '/extraEnv/0': got string, want object"),
         ("dnsPolicy=Mine", "at '/dnsPolicy': value must be one of"),
     ];
@@ -69,6 +70,10 @@ fn values_that_do_not_go_together_are_refused() {
         (
             "metrics.enabled=false,metrics.serviceMonitor.enabled=true",
             "metrics.serviceMonitor.enabled needs metrics.enabled and metrics.service.enabled",
+        ),
+        (
+            "metrics.enabled=false,metrics.prometheusRule.enabled=true",
+            "metrics.prometheusRule.enabled needs metrics.enabled",
         ),
     ];
     for (values, expected) in cases {
