@@ -19,8 +19,9 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="orchestrator" \
       org.opencontainers.image.description="A Kubernetes operator that runs orchestrations: DAGs of activities" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /orchestrator /orchestrator
+# Not in /orchestrator: there an activity finds its input, in this image too.
+COPY --from=build /orchestrator /usr/local/bin/orchestrator
 # A number, so that runAsNonRoot can be checked without a user database.
 USER 65532:65532
-ENTRYPOINT ["/orchestrator"]
+ENTRYPOINT ["/usr/local/bin/orchestrator"]
 CMD ["controller"]

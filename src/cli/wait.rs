@@ -12,7 +12,7 @@ use kube::runtime::wait::await_condition;
 
 use super::duration;
 use crate::api::Orchestration;
-use crate::client;
+use crate::client::{self, Class};
 use crate::engine::condition::find;
 use crate::engine::text::one_line;
 
@@ -20,6 +20,11 @@ use crate::engine::text::one_line;
 const UNREADABLE: u8 = 2;
 /// Exit code when time was up.
 const LATE: u8 = 3;
+
+/// Pause after what may pass.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Refusals in all after which it is given up.
+const REFUSALS: u32 = 5;
 
 /// What to wait for.
 #[derive(Debug, clap::Args)]
@@ -41,15 +46,10 @@ pub fn run(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
         let client = client::connect().await.context("cannot connect to a cluster")?;
         let namespace = arguments.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let api: Api<Orchestration> = Api::namespaced(client, &namespace);
-        let is_over = |found: Option<&Orchestration>| {
-            let status = found.and_then(|found| found.status.as_ref());
-            status.is_some_and(|status| status.completion_time.is_some())
-        };
-        let ended = await_condition(api.clone(), &arguments.name, is_over);
-        match tokio::time::timeout(arguments.timeout, ended).await {
+        match tokio::time::timeout(arguments.timeout, ended(&api, &arguments.name)).await {
             Ok(Ok(Some(orchestration))) => Ok(told(&orchestration)),
             Ok(Ok(None)) => unread(&namespace, &arguments.name, "it is gone"),
-            Ok(Err(error)) => unread(&namespace, &arguments.name, &error.to_string()),
+            Ok(Err(why)) => unread(&namespace, &arguments.name, &why),
             Err(_) => {
                 let found = client::bounded(api.get_opt(&arguments.name)).await.ok().flatten();
                 let state = found.and_then(|found| found.status).and_then(|status| status.state);
@@ -59,6 +59,32 @@ pub fn run(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
             }
         }
     })
+}
+
+/// The Orchestration, when it has ended. What passes is waited for: a server that is away, and for some seconds also that
+/// it does not know us yet, as in a pod whose account has just been made.
+async fn ended(api: &Api<Orchestration>, name: &str) -> Result<Option<Orchestration>, String> {
+    let is_over = |found: Option<&Orchestration>| found.is_some_and(Orchestration::is_finished);
+    let mut refusals = 0;
+    loop {
+        let error = match await_condition(api.clone(), name, is_over).await {
+            Ok(found) => return Ok(found),
+            Err(error) => error,
+        };
+        // What fails on the way is the same as what a plain request meets, in plainer words.
+        match client::bounded(api.get_opt(name)).await {
+            Ok(_) => {}
+            Err(plain) if client::class(&plain) == Class::Permanent => {
+                refusals += 1;
+                if refusals == REFUSALS {
+                    return Err(client::words(&plain));
+                }
+            }
+            Err(_) => {}
+        }
+        tracing::debug!(%error, "cannot be read, tried again");
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn told(orchestration: &Orchestration) -> ExitCode {

@@ -39,3 +39,4 @@ mod run_command;
 mod runner;
 mod schedule;
 mod simulation;
+mod wait_command;
