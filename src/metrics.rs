@@ -162,9 +162,9 @@ struct Register {
 }
 
 impl Register {
-    fn counter<M: Metric>(&mut self, name: &str, labels: &'static str, help: &'static str, metric: M) -> M
+    fn counter<M>(&mut self, name: &str, labels: &'static str, help: &'static str, metric: M) -> M
     where
-        M: Clone,
+        M: Metric + Clone,
     {
         self.describe(format!("{PREFIX}_{name}_total"), "counter", labels, help);
         self.registry.register(name, help, metric.clone());

@@ -45,7 +45,7 @@ pub(super) async fn follow(context: Arc<Context>) {
             }
         },
     );
-    pending().await
+    pending::<()>().await;
 }
 
 fn name(kind: &str, scope: &Scope) -> String {

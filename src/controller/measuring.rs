@@ -46,10 +46,11 @@ fn activity(metrics: &Metrics, before: Option<&ActivityStatus>, after: &Activity
         return;
     }
     let started = before.and_then(|before| before.start_time.as_ref());
-    if after.start_time.is_some() && started != after.start_time.as_ref() {
-        if let Some(seconds) = seconds(&after.ready_time, &after.start_time) {
-            metrics.activity_start_delay.observe(seconds);
-        }
+    if after.start_time.is_some()
+        && started != after.start_time.as_ref()
+        && let Some(seconds) = seconds(&after.ready_time, &after.start_time)
+    {
+        metrics.activity_start_delay.observe(seconds);
     }
     let was = before.map(|before| before.state);
     if was == Some(after.state) && before.map(|before| before.attempt) == Some(after.attempt) {

@@ -54,7 +54,7 @@ fn every_metric_that_is_served_is_described_and_the_other_way_round() {
     for metric in metrics.descriptions() {
         let help = format!("# HELP {} {}.\n", metric.name, metric.help);
         assert!(rendered.contains(&help), "{help}");
-        let line = rendered.lines().find(|line| line.starts_with(&format!("{}", metric.name)));
+        let line = rendered.lines().find(|line| line.starts_with(&metric.name));
         let labels = line.and_then(|line| line.split_once('{')).map_or("", |(_, rest)| rest);
         let labels = labels.split_once('}').map_or("", |(labels, _)| labels);
         let names: Vec<&str> = labels
