@@ -14,7 +14,7 @@ use crate::telemetry::LogFormat;
 
 pub mod controller;
 pub mod crds;
-mod duration;
+pub mod duration;
 pub mod graph;
 pub mod lint;
 pub mod run;

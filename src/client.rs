@@ -57,18 +57,44 @@ impl<K> Namespaced for K where
 }
 
 /// A client from the kubeconfig, or from the pod's ServiceAccount.
-pub async fn connect() -> Result<Client, kube::Error> {
+pub async fn connect() -> Result<Client, Unreachable> {
     connect_counted(Metrics::default()).await
 }
 
 /// The same, with its requests counted.
-pub async fn connect_counted(metrics: Metrics) -> Result<Client, kube::Error> {
-    let config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+pub async fn connect_counted(metrics: Metrics) -> Result<Client, Unreachable> {
+    let config = Config::infer().await.map_err(|error| Unreachable::because(&error))?;
     // The watches' own lists too: an answer that never begins must not hold them for ever. What follows the beginning
     // of an answer is bounded by the read time-out.
     let layer = TimeoutLayer::new(CALL_TIMEOUT);
     let counted = CountedLayer(metrics);
-    Ok(ClientBuilder::try_from(prepare(config))?.with_layer(&layer).with_layer(&counted).build())
+    let builder = ClientBuilder::try_from(prepare(config)).map_err(|error| Unreachable::because(&error))?;
+    Ok(builder.with_layer(&layer).with_layer(&counted).build())
+}
+
+/// No cluster is configured that can be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to a cluster: {why}; set KUBECONFIG to a file with which kubectl works")]
+pub struct Unreachable {
+    /// The innermost reason, in one line.
+    why: String,
+}
+
+impl Unreachable {
+    /// The causes of these errors repeat each other, and the innermost draws pictures of files.
+    fn because(error: &(dyn std::error::Error + 'static)) -> Self {
+        let innermost = std::iter::successors(Some(error), |error| error.source()).last();
+        let file = std::iter::successors(Some(error), |error| error.source())
+            .map(ToString::to_string)
+            .find_map(|said| Some(said.split_once("'")?.1.split_once("'")?.0.to_owned()));
+        let first = innermost.map(ToString::to_string).unwrap_or_default();
+        let first = first.lines().next().unwrap_or_default();
+        let why = match file.filter(|file| !first.contains(file.as_str())) {
+            Some(file) => format!("{file}: {first}"),
+            None => first.to_owned(),
+        };
+        Self { why }
+    }
 }
 
 /// The settings that every client of ours has.
@@ -124,7 +150,13 @@ pub fn words(error: &kube::Error) -> String {
 /// other words.
 #[must_use]
 pub fn is_missing_right(status: &Status) -> bool {
-    status.code == 403 && status.message.contains("\" cannot ") && status.message.contains(" resource \"")
+    status.code == 403 && tells_of_missing_right(&status.message)
+}
+
+/// Whether the server's words are those of RBAC.
+#[must_use]
+pub fn tells_of_missing_right(message: &str) -> bool {
+    message.contains("\" cannot ") && message.contains(" resource \"")
 }
 
 /// Whether the namespace is being deleted, so that nothing new can be made in it.

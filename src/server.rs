@@ -51,9 +51,25 @@ pub async fn metrics(listener: TcpListener, metrics: Metrics, shutdown: impl Fut
 
 async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
-    let open = accepted.is_some_and(|accepted| accepted.contains("application/openmetrics-text"));
+    let open = accepted.is_some_and(wants_open);
     let form = if open { OPEN } else { PLAIN };
     ([(header::CONTENT_TYPE, form)], metrics.render(open)).into_response()
+}
+
+/// Whether OpenMetrics is liked best of what is accepted, and named.
+fn wants_open(accepted: &str) -> bool {
+    let weight = |wanted: &str| {
+        let entries = accepted.split(',').filter_map(|entry| {
+            let mut parts = entry.split(';').map(str::trim);
+            (parts.next() == Some(wanted)).then(|| {
+                let weight = parts.find_map(|part| part.strip_prefix("q="));
+                weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0))
+            })
+        });
+        entries.fold(0.0, f32::max)
+    };
+    let open = weight("application/openmetrics-text");
+    open > 0.0 && open >= weight("text/plain")
 }
 
 fn told(result: Result<(), Vec<String>>) -> Response {
@@ -62,6 +78,30 @@ fn told(result: Result<(), Vec<String>>) -> Response {
         Err(problems) => {
             let lines: String = problems.into_iter().map(|problem| problem + "\n").collect();
             (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_that_is_liked_best_is_given() {
+        for accepted in [
+            "application/openmetrics-text; version=1.0.0",
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
+        ] {
+            assert!(wants_open(accepted), "{accepted}");
+        }
+        for accepted in [
+            "*/*",
+            "text/plain",
+            "application/openmetrics-text;q=0,*/*",
+            "application/openmetrics-text;q=0.5,text/plain;q=0.9",
+            "application/openmetrics-text;q=x",
+        ] {
+            assert!(!wants_open(accepted), "{accepted}");
         }
     }
 }

@@ -20,8 +20,11 @@ pub enum LogFormat {
 }
 
 /// Starts logging. `level` is a level or a list of directives such as `info,kube=debug`.
+///
+/// # Errors
+/// The level is none.
 pub fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let mut filter = EnvFilter::try_new(level)?;
+    let mut filter = filter(level)?;
     if !level.contains("kube") {
         // The client warns with the whole body of an answer that it cannot read; we say what went wrong ourselves.
         filter = filter.add_directive("kube_client=error".parse()?);
@@ -36,4 +39,33 @@ pub fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
         LogFormat::Json => registry.with(layer.json()).try_init()?,
     }
     Ok(())
+}
+
+/// What is let through. A word that is no level would be taken for the name of a module, and nothing else be said.
+fn filter(level: &str) -> anyhow::Result<EnvFilter> {
+    let is_level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&word.trim().to_lowercase().as_str())
+    };
+    let is_directive =
+        |word: &str| word.split_once('=').map_or_else(|| is_level(word), |(_, level)| is_level(level));
+    anyhow::ensure!(
+        level.split(',').all(is_directive),
+        "\"{level}\" must be error, warn, info, debug, trace or off, or directives such as info,kube=debug"
+    );
+    Ok(EnvFilter::try_new(level)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_of_the_known() {
+        for level in ["info", "WARN", "off", "info,kube=debug", "orchestrator::reconcile=trace"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+        for level in ["bogus", "", "info,bogus", "kube=loud", "info;debug"] {
+            assert!(filter(level).is_err(), "{level}");
+        }
+    }
 }

@@ -41,8 +41,7 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
         let shutdown = shutdown::on_signal()?;
         let monitor = Monitor { health: Health::watched(), ..Monitor::default() };
         let _servers = servers(arguments.health_address, arguments.metrics_address, &monitor).await?;
-        let client = client::connect_counted(monitor.metrics.clone()).await;
-        let client = client.context("cannot connect to a cluster")?;
+        let client = client::connect_counted(monitor.metrics.clone()).await?;
         let mut stop = shutdown.clone();
         tokio::select! {
             () = suitable::wait(&client, &monitor.health) => {

@@ -6,7 +6,6 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp};
@@ -142,7 +141,7 @@ pub fn run(arguments: &ScheduleArguments) -> anyhow::Result<ExitCode> {
 
 /// A client, and the namespace that is meant.
 async fn connect(namespace: Option<&str>) -> anyhow::Result<(Client, String)> {
-    let client = crate::client::connect().await.context("cannot connect to a cluster")?;
+    let client = crate::client::connect().await?;
     let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
     Ok((client, namespace))
 }

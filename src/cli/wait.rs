@@ -6,7 +6,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use kube::api::Api;
 use kube::runtime::wait::await_condition;
 
@@ -43,7 +42,7 @@ pub struct WaitArguments {
 pub fn run(arguments: &WaitArguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let client = client::connect().await.context("cannot connect to a cluster")?;
+        let client = client::connect().await?;
         let namespace = arguments.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let api: Api<Orchestration> = Api::namespaced(client, &namespace);
         match tokio::time::timeout(arguments.timeout, ended(&api, &arguments.name)).await {

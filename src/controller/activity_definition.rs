@@ -12,6 +12,7 @@ use serde_json::json;
 use super::context::Context;
 use super::error::Error;
 use super::guard::Guarded;
+use super::rights::making;
 use super::status::write;
 use crate::api::activity_definition::ActivityDefinitionStatus;
 use crate::api::{ActivityDefinition, ActivityDefinitionSpec};
@@ -88,7 +89,13 @@ async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
         return refused(&problems);
     };
     let (namespace, name) = (definition.namespace().unwrap_or_default(), definition.name_any());
-    match context.jobs.prove(&namespace, &build::dry_run(job, &namespace, &name)).await {
+    let proof = context.jobs.prove(&namespace, &build::dry_run(job, &namespace, &name)).await;
+    let refusal = match &proof {
+        Proof::Unknown(message) => Some(message.as_str()),
+        Proof::Good | Proof::Bad(_) => None,
+    };
+    context.backoff.rights().answered(&making(&definition.uid().unwrap_or_default()), refusal);
+    match proof {
         Proof::Good => Verdict {
             ready: Some(true),
             reason: "Ready".to_owned(),

@@ -110,7 +110,7 @@ impl Backoff {
     /// Forgets an object that is gone.
     pub fn forget(&self, uid: &str) {
         self.failures().remove(uid);
-        self.rights.settled(uid);
+        self.rights.forget(uid);
     }
 
     /// What the API server does not let the operator do.

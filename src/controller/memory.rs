@@ -128,6 +128,15 @@ impl Memory {
 }
 
 impl Run {
+    /// The server's words to the first start that it refuses now.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        self.issues.values().find_map(|issue| match issue {
+            Issue::Refused { message, .. } => Some(message.as_str()),
+            _ => None,
+        })
+    }
+
     /// Keeps of a finished Orchestration no more than that it has finished. No event follows that could make us forget
     /// it, because our own writes wake nobody; and until the cache shows the end, it must not be carried on.
     pub fn retire(&mut self, finished: &Orchestration) {

@@ -19,6 +19,7 @@ use super::flaw;
 use super::guard::Guarded;
 use super::measuring;
 use super::memory::{Issue, Key, Run};
+use super::rights::making;
 use super::status::write;
 use crate::api::Orchestration;
 use crate::client::bounded;
@@ -54,6 +55,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     if guarded.meta().deletion_timestamp.is_some() {
         // Its Jobs go with it, by their owner reference.
         context.memory.forget(&uid);
+        context.backoff.rights().forget(&uid);
         return Ok(Action::await_change());
     }
     let cached = match &guarded.content {
@@ -62,6 +64,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     };
     if is_told(cached) {
         context.memory.forget(&uid);
+        context.backoff.rights().forget(&uid);
         return finished::look_after(&context, cached).await;
     }
     let run = context.memory.run(&uid);
@@ -75,7 +78,9 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
         if is_told(&current) {
             break;
         }
-        match round(&context, &mut run, &current).await? {
+        let next = round(&context, &mut run, &current).await?;
+        context.backoff.rights().answered(&making(&uid), run.refusal());
+        match next {
             Next::Again(newer) => current = newer,
             Next::Wait(wait) => return Ok(Action::requeue(wait.min(LONGEST_WAIT))),
         }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use kube::runtime::watcher;
 
-use crate::client::{answer, is_missing_right};
+use crate::client::{answer, is_missing_right, tells_of_missing_right};
 use crate::config::Scope;
 use crate::health::Health;
 
@@ -45,6 +45,21 @@ impl Rights {
         }
     }
 
+    /// `who` was answered, with these words if it was refused. Refusals for other reasons are no matter of rights.
+    pub fn answered(&self, who: &str, refusal: Option<&str>) {
+        match refusal.filter(|words| tells_of_missing_right(words)) {
+            Some(words) => self.refused(who, words),
+            None => self.settled(who),
+        }
+    }
+
+    /// An object is gone, and nothing is asked for it any more.
+    pub fn forget(&self, uid: &str) {
+        for who in [uid.to_owned(), making(uid)] {
+            self.settled(&who);
+        }
+    }
+
     /// A watch was interrupted. Only what it may not do is a matter of rights.
     pub fn interrupted(&self, who: &str, error: &watcher::Error) {
         let status = match error {
@@ -62,6 +77,12 @@ impl Rights {
     fn all(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who asks for what is made for the object with this uid. It is refused apart from what is written to the object.
+#[must_use]
+pub fn making(uid: &str) -> String {
+    format!("{uid} and what is made for it")
 }
 
 #[cfg(test)]

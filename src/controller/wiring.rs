@@ -97,6 +97,9 @@ pub async fn run(
     let activity_events = tap(&context, activity_writer, {
         let context = Arc::clone(&context);
         move |event: &Event<Guarded<ActivityDefinition>>| {
+            if let Event::Delete(gone) = event {
+                context.backoff.forget(&gone.uid().unwrap_or_default());
+            }
             let users = match event {
                 Event::Apply(changed) | Event::Delete(changed) => {
                     let namespace = changed.namespace().unwrap_or_default();
@@ -120,7 +123,9 @@ pub async fn run(
         let wake_schedules = wake_schedules.clone();
         move |event: &Event<Guarded<OrchestrationDefinition>>| {
             if let Event::Delete(gone) = event {
-                context.written.definitions.forget(&gone.uid().unwrap_or_default());
+                let uid = gone.uid().unwrap_or_default();
+                context.written.definitions.forget(&uid);
+                context.backoff.forget(&uid);
             }
             for user in schedules_of(&context, event, &definitions_listed) {
                 let _ = wake_schedules.unbounded_send(user);

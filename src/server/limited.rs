@@ -3,8 +3,8 @@
 //! Responsible for: that no stranger takes more than a bounded part of memory and file descriptors. Must never: read a
 //! request.
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,11 +12,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// Most connections at a time; others wait in the queue of the listener.
+/// Most connections at a time. When there are more, the oldest gives way: whoever asks at once is answered, however many
+/// others hold a connection and say nothing.
 const CONNECTIONS: usize = 64;
 /// Longest time until the head of a request is there, from the beginning of the connection or the end of the last answer.
 const HEAD: Duration = Duration::from_secs(10);
@@ -29,26 +29,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves routes until shutdown. What is under way then is given up: nobody depends on an answer.
 pub(super) async fn serve(listener: TcpListener, routes: Router, shutdown: impl Future<Output = ()>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections: JoinSet<()> = JoinSet::new();
+    let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
     tokio::pin!(shutdown);
     loop {
-        let accept = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut shutdown => return,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            accepted = accept => accepted,
+            accepted = listener.accept() => accepted,
         };
-        let (Ok(permit), Ok((stream, _))) = (permit, accepted) else {
+        let Ok((stream, _)) = accepted else {
             sleep(PAUSE).await;
             continue;
         };
+        oldest_first.retain(|connection| !connection.is_finished());
+        if oldest_first.len() >= CONNECTIONS
+            && let Some(oldest) = oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
         let service = TowerToHyperService::new(routes.clone());
-        connections.spawn(async move {
-            let _permit = permit;
+        let connection = connections.spawn(async move {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD)
@@ -57,5 +58,6 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, shutdown: impl 
             // How it ends is the stranger's business.
             let _ended: Result<Result<(), hyper::Error>, _> = timeout(LIFE, connection).await;
         });
+        oldest_first.push_back(connection);
     }
 }

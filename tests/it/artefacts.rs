@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod crds;
+mod image;
 mod metrics;
 mod monitoring;
 mod rbac;

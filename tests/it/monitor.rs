@@ -128,19 +128,21 @@ async fn an_operator_tells_that_it_is_ready_and_what_it_has_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_the_metrics_port_leaves_health_and_work_alone() {
+async fn a_flood_of_the_ports_leaves_health_and_work_alone() {
     let namespace = TestNamespace::new().await;
     let operator = Shown::start(&namespace).await;
     is_ready(operator.health).await;
     let before = operator.process.memory("VmRSS");
     let mut idle = Vec::new();
-    for number in 0..100 {
-        let mut stream = TcpStream::connect(operator.metrics).await.unwrap();
-        if number % 2 == 0 {
-            // The head of a request that never ends.
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
+    for number in 0..300 {
+        for address in [operator.metrics, operator.health] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            if number % 2 == 0 {
+                // The head of a request that never ends. Who came too early may have been sent away.
+                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await;
+            }
+            idle.push(stream);
         }
-        idle.push(stream);
     }
     for _ in 0..20 {
         assert!(get(operator.health, "/livez", "*/*").await.0.starts_with("HTTP/1.1 200"));
@@ -150,7 +152,7 @@ async fn a_flood_of_the_metrics_port_leaves_health_and_work_alone() {
     let after = operator.process.memory("VmRSS");
     println!("memory before the flood {before} KiB, in it {after} KiB");
     assert!(after < before + 32 * 1024, "{before} KiB, then {after} KiB");
-    // Whoever sends nothing is sent away, and the others have their turn.
+    // Whoever holds a connection and sends nothing gives way to the others.
     let (head, _) = get(operator.metrics, "/metrics", "*/*").await;
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     drop(idle);
@@ -204,8 +206,16 @@ async fn what_keeps_an_operator_from_starting_is_one_line_with_a_hint() {
     let told = run(&[&format!("--metrics-address={address}")], "/nowhere");
     assert!(told.contains(&format!("cannot listen on {address}: Address already in use")), "{told}");
     let told = run(&[], "/nowhere");
-    assert!(told.contains("cannot connect to a cluster") && told.contains("/nowhere"), "{told}");
+    assert!(told.contains("cannot connect to a cluster: ") && told.contains("set KUBECONFIG to"), "{told}");
+    assert_eq!((told.trim().lines().count(), told.matches("/nowhere").count()), (1, 1), "{told}");
+    let directory = tempfile::tempdir().unwrap();
+    let broken = directory.path().join("kubeconfig");
+    std::fs::write(&broken, "not: [yaml").unwrap();
+    let told = run(&[], &broken.to_string_lossy());
+    assert!(told.contains("cannot connect to a cluster: ") && told.contains("set KUBECONFIG to"), "{told}");
     assert_eq!(told.trim().lines().count(), 1, "{told}");
+    let told = run(&["--log-level=bogus"], "/nowhere");
+    assert!(told.contains("\"bogus\" must be error, warn, info"), "{told}");
     let told = run(&["--namespace=Not_One"], "/nowhere");
     assert!(
         told.contains("must be a namespace: lower-case letters, digits and dashes, at most 63"),

@@ -16,9 +16,9 @@
 {{- end }}
 {{- end }}
 
-{{- /* What has no namespace is named by the release's, so that two releases of one name do not share it. */ -}}
+{{- /* What has no namespace is named by the release's, so that no two releases share it: neither has a dot. */ -}}
 {{- define "orchestrator.clusterName" -}}
-{{- printf "%s-%s" .Release.Namespace (include "orchestrator.fullname" .) | trunc 100 | trimSuffix "-" }}
+{{- printf "%s.%s" .Release.Namespace (include "orchestrator.fullname" .) }}
 {{- end }}
 
 {{- define "orchestrator.selectorLabels" -}}

@@ -65,7 +65,7 @@ async fn look(client: &Client) -> Result<(), String> {
     };
     Err(format!(
         "the CustomResourceDefinitions are older than this operator ({}), the cluster does not know {}{more}; upgrade \
-        them: kubectl apply --server-side -f crds/, or helm upgrade with crds.enabled",
+        them: helm upgrade with crds.enabled, or kubectl apply --server-side --force-conflicts -f crds/",
         env!("CARGO_PKG_VERSION"),
         shown.join(", ")
     ))
@@ -179,8 +179,8 @@ mod tests {
             health.ready().unwrap_err(),
             [format!(
                 "cluster: the CustomResourceDefinitions are older than this operator ({}), the cluster does not know \
-                Orchestration.spec.resumeFrom; upgrade them: kubectl apply --server-side -f crds/, or helm upgrade \
-                with crds.enabled",
+                Orchestration.spec.resumeFrom; upgrade them: helm upgrade with crds.enabled, or kubectl apply \
+                --server-side --force-conflicts -f crds/",
                 env!("CARGO_PKG_VERSION")
             )]
         );

@@ -20,7 +20,10 @@ struct Policies {
 impl Policies {
     /// Installs them under names of their own, and waits until they act.
     async fn install() -> Self {
-        let namespace = TestNamespace::new().await;
+        Self::install_in(TestNamespace::new().await).await
+    }
+
+    async fn install_in(namespace: TestNamespace) -> Self {
         let selector = format!(
             r#"admission.namespaceSelector={{"matchLabels":{{"kubernetes.io/metadata.name":"{}"}}}}"#,
             namespace.name
@@ -154,6 +157,17 @@ async fn mistakes_are_refused_where_they_are_made_and_nothing_else_is() {
             assert_eq!(policy["status"]["typeChecking"]["expressionWarnings"], Value::Null, "{policy}");
         }
     }
+    let told = definition(json!({
+        "activities": [{"id": "a", "type": "t"}],
+        "finally": [{"id": "y", "type": "t"}, {"id": "z", "type": "t", "dependsOn": ["y", "a"]}],
+    }))
+    .await;
+    assert!(told.contains("spec.finally: \"z\" must depend on others in spec.finally only"), "{told}");
+    let told = definition(json!({"activities": [
+        {"id": "a", "type": "t"}, {"id": "b", "type": "t", "dependsOn": ["a", 3]},
+    ]}))
+    .await;
+    assert!(told.contains("\"b\" depends on \"3\", and there is no such activity"), "{told}");
     never_false(&policies).await;
     policies.remove().await;
 }
@@ -225,7 +239,40 @@ async fn pods_that_reach_into_the_node_are_refused() {
         assert!(told.contains("the containers \"bad\" must not be privileged"), "{list}: {told}");
     }
     assert_eq!(refusal(json!({"securityContext": {"runAsNonRoot": true}})).await, "");
+    let nameless = json!([{"image": "i", "securityContext": {"privileged": true}}]);
+    let told = refusal(json!({"initContainers": null, "containers": nameless})).await;
+    assert!(told.contains("the containers \"?\" must not be privileged"), "{told}");
     // What has the wrong type is the operator's to tell.
     assert_eq!(refusal(json!({"volumes": "none"})).await, "");
+    policies.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_there_before_the_policies_can_be_labelled_and_deleted_but_not_made_worse() {
+    let namespace = TestNamespace::new().await;
+    let ring = |extra: &str| {
+        json!({
+            "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationDefinition", "metadata": {"name": "ring"},
+            "spec": {"description": extra, "activities": [
+                {"id": "a", "type": "t", "dependsOn": "b"}, {"id": "b", "type": "t", "dependsOn": "a"},
+            ]},
+        })
+    };
+    let host = json!({
+        "apiVersion": "orchestrator.dev/v1alpha1", "kind": "ActivityDefinition", "metadata": {"name": "host"},
+        "spec": activity(json!({"hostNetwork": true})),
+    });
+    namespace.create(ring("before")).await;
+    namespace.create(host).await;
+    let policies = Policies::install_in(namespace).await;
+    let name = policies.namespace.name.clone();
+    let both = ["orchdef/ring", "actdef/host"];
+    cluster().kubectl(&[&["-n", &name, "label", "team=dns"], both.as_slice()].concat());
+    let arguments = ["apply", "--server-side", "--force-conflicts", "-n", &name];
+    let (taken, said) = cluster().kubectl_on(&ring("after").to_string(), &arguments);
+    assert!(!taken && said.contains("dependency cycle among"), "{said}");
+    // Foreground deletion takes finalizers away by an update, as Argo CD's prune does.
+    let deletion = ["-n", &name, "delete", "--cascade=foreground", "--timeout=60s"];
+    cluster().kubectl(&[deletion.as_slice(), &both].concat());
     policies.remove().await;
 }

@@ -38,6 +38,17 @@ fn wrong_values_are_refused_with_their_place() {
             "at '/networkPolicy/apiServerPorts/0': got string, want integer",
         ),
         ("hostUsers=perhaps", "at '/hostUsers': got string, want null or boolean"),
+        ("scope=null", "at '': missing property 'scope'"),
+        ("metrics.serviceMonitor=null", "at '/metrics': missing property 'serviceMonitor'"),
+        (
+            "controller.jobRetention=99999999999d",
+            "at '/controller/jobRetention': '99999999999d' does not match",
+        ),
+        ("serviceAccount.name=Bad_Name", "at '/serviceAccount/name': 'Bad_Name' does not match pattern"),
+        (
+            "admission.namespaceSelector.bogus=1",
+            "at '/admission/namespaceSelector': additional properties 'bogus' not allowed",
+        ),
         ("extraEnv={a}", "at '/extraEnv/0': got string, want object"),
         ("dnsPolicy=Mine", "at '/dnsPolicy': value must be one of"),
     ];
@@ -71,6 +82,8 @@ fn values_that_do_not_go_together_are_refused() {
             "metrics.enabled=false,metrics.serviceMonitor.enabled=true",
             "metrics.serviceMonitor.enabled needs metrics.enabled and metrics.service.enabled",
         ),
+        ("scope.namespaces={a,b}", "scope.namespaces: only with scope.type=Namespaced"),
+        ("metrics.port=8080", "metrics.port: must not be that of health.port"),
         (
             "metrics.enabled=false,metrics.prometheusRule.enabled=true",
             "metrics.prometheusRule.enabled needs metrics.enabled",
@@ -83,4 +96,32 @@ fn values_that_do_not_go_together_are_refused() {
     }
     let (succeeded, text) = cluster().helm(&["template", "r", "CHART", "--kube-version", "1.31"]);
     assert!(!succeeded && text.contains("chart requires kubeVersion: >=1.32.0-0"), "{text}");
+}
+
+#[test]
+fn the_durations_that_the_chart_takes_are_those_that_the_program_takes() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../../charts/orchestrator/values.schema.json")).unwrap();
+    let pattern = &schema["properties"]["controller"]["properties"]["jobRetention"]["pattern"];
+    let pattern = regex::Regex::new(pattern.as_str().unwrap()).unwrap();
+    let texts = [
+        "24h",
+        "7d",
+        "1h30m",
+        "250ms",
+        "0s",
+        "",
+        "5",
+        "1w",
+        "1h30",
+        "-1s",
+        "1.5h",
+        "1 h",
+        "s",
+        "123456789ms",
+    ];
+    for text in texts {
+        let taken = orchestrator::cli::duration::parse(text).is_ok();
+        assert_eq!(pattern.is_match(text), taken, "{text}");
+    }
 }

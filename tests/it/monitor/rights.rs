@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use orchestrator::api::Orchestration;
 use serde_json::{Value, json};
 
@@ -46,11 +46,15 @@ async fn take(namespace: &TestNamespace) {
 }
 
 async fn allowed(namespace: &TestNamespace, answer: &str) {
+    can(namespace, &["patch", "orchestrations", "--subresource=status"], answer).await;
+}
+
+async fn can(namespace: &TestNamespace, what: &[&str], answer: &str) {
     let who = format!("--as=system:serviceaccount:{}:{ACCOUNT}", namespace.name);
     until("the API server knows the rights", || async {
         let output = cluster()
             .kubectl_command()
-            .args(["auth", "can-i", "patch", "orchestrations", "--subresource=status", &who])
+            .args([&["auth", "can-i", &who], what].concat())
             .args(["--namespace", &namespace.name])
             .output()
             .unwrap();
@@ -113,6 +117,45 @@ async fn rights_that_are_taken_away_are_told_and_work_goes_on_when_they_are_back
     is_ready(operator.health).await;
     let jobs = namespace.api::<Job>().list(&ListParams::default()).await.unwrap().items;
     assert_eq!(jobs.len(), 3, "each once: {:?}", jobs.iter().map(ResourceExt::name_any).collect::<Vec<_>>());
+    assert_eq!(operator.process.terminate().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_right_that_is_missing_is_told_as_long_as_it_holds_something_up() {
+    let namespace = TestNamespace::new().await;
+    let token = account(&namespace).await;
+    give(&namespace).await;
+    let operator = Shown::start_as(&namespace, &token).await;
+    is_ready(operator.health).await;
+    let _kubelet = Kubelet::start(&namespace, |_| Act::Succeed(String::new()));
+    namespace.create(activity_definition("step")).await;
+    namespace.create(chain("chain", 2)).await;
+    namespace.definition_ready("chain", "True", "Ready").await;
+
+    let roles = namespace.api::<Role>();
+    let whole = roles.get(ACCOUNT).await.unwrap();
+    let mut less = whole.clone();
+    let makes_jobs = |rule: &&mut PolicyRule| {
+        rule.resources.as_ref().is_some_and(|all| all.iter().any(|resource| resource == "jobs"))
+    };
+    let jobs = less.rules.as_mut().unwrap().iter_mut().find(makes_jobs).unwrap();
+    jobs.verbs.retain(|verb| verb != "create");
+    roles.replace(ACCOUNT, &PostParams::default(), &less).await.unwrap();
+    can(&namespace, &["create", "jobs"], "no").await;
+    namespace.create(orchestration("run", "chain", json!({}))).await;
+    namespace.create(activity_definition("late")).await;
+    says(&operator, "cannot create resource \"jobs\"").await;
+    namespace
+        .until("run", |run: &Orchestration| {
+            serde_json::to_string(&run.status).unwrap().contains("cannot create resource")
+        })
+        .await;
+
+    let again = Patch::Merge(json!({"rules": whole.rules}));
+    roles.patch(ACCOUNT, &PatchParams::default(), &again).await.unwrap();
+    namespace.finished("run").await;
+    namespace.activity_ready("late", "True").await;
+    is_ready(operator.health).await;
     assert_eq!(operator.process.terminate().await.code(), Some(0));
 }
 
