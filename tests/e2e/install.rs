@@ -1,72 +1,47 @@
 //! The chart on a real cluster: the operator in a container of its own, from `helm install` to `helm uninstall`.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::has_node;
-use crate::support::cluster::Cluster;
+use crate::support::own::OwnCluster;
 
 /// Namespace of the operator.
 const SYSTEM: &str = "orchestrator-system";
-/// The image that the chart names by default.
-const IMAGE: &str = "ghcr.io/orchestrator-dev/orchestrator:0.1.0";
 
-/// A control plane that only this test uses: the operator works in all of its namespaces. It is taken down at the end.
+/// A control plane that only this test uses: the operator works in all of its namespaces.
 struct Own {
-    cluster: Cluster,
-    state: PathBuf,
+    own: OwnCluster,
     ports: (u16, u16),
 }
 
 impl Own {
     fn start() -> Self {
-        let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("install-{}", std::process::id()));
-        let cluster = Cluster::up(Some(&state));
+        let own = OwnCluster::start("install");
         // The operator listens on the machine's own addresses here, see tests/cluster/README.md.
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (health, metrics) = (free(), free());
         let ports = (health.local_addr().unwrap().port(), metrics.local_addr().unwrap().port());
-        Self { cluster, state, ports }
+        Self { own, ports }
     }
 
-    /// Makes the image of the operator, as the Dockerfile lays it out, and gives it to the node. The result is the size
-    /// of the layer in bytes, compressed.
+    /// Gives the node an image of the operator. The result is the size of the layer in bytes, compressed.
     fn load_image(&self) -> usize {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        // `tests/run` has built it.
-        let build = ["build", "--release", "--locked", "--quiet", "--bin", "orchestrator"];
-        assert!(Command::new(env!("CARGO")).args(build).current_dir(root).status().unwrap().success());
-        let binary = root.join("target/release/orchestrator");
-        let archive = self.state.join("operator.tar");
-        let tools = Command::new(root.join("tests/cluster/build")).output().unwrap();
-        let tools = String::from_utf8(tools.stdout).unwrap();
-        let tool = Path::new(tools.lines().last().unwrap()).join("tool");
-        let mut image = Command::new(tool);
-        image.args(["image", IMAGE]).arg(&archive).arg(r#"["/orchestrator"]"#);
-        image.arg(format!("{}:/orchestrator", binary.display()));
-        assert!(image.status().unwrap().success());
-        let mut import = Command::new("ctr");
-        import.args([
-            "--address",
-            &self.cluster.state("containerd"),
-            "--namespace",
-            "k8s.io",
-            "images",
-            "import",
-        ]);
-        import.args(["--snapshotter", "native"]).arg(&archive);
-        assert!(import.output().unwrap().status.success());
-        let gzip = Command::new("gzip").arg("--stdout").arg(&archive).output().unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/operator-image");
+        let made = Command::new(script).env("ORCHESTRATOR_CLUSTER_STATE", &self.own.state).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let archive = String::from_utf8(made.stdout).unwrap();
+        let gzip = Command::new("gzip").arg("--stdout").arg(archive.trim_end()).output().unwrap();
         gzip.stdout.len()
     }
 
     /// Helm, which must succeed.
     fn helm(&self, arguments: &[&str]) -> String {
-        let (succeeded, text) = self.cluster.helm(&[&["--namespace", SYSTEM], arguments].concat());
+        let (succeeded, text) = self.own.cluster.helm(&[&["--namespace", SYSTEM], arguments].concat());
         assert!(succeeded, "helm {arguments:?}:\n{text}\n{}", self.told());
         text
     }
@@ -79,7 +54,7 @@ impl Own {
             &["--namespace", SYSTEM, "logs", "deployment/orchestrator", "--tail=50"],
             &["get", "orchestrations,jobs,pods", "--all-namespaces"],
         ] {
-            let output = self.cluster.kubectl_command().args(arguments).output().unwrap();
+            let output = self.own.cluster.kubectl_command().args(arguments).output().unwrap();
             told.push_str(&String::from_utf8_lossy(&output.stdout));
         }
         told
@@ -87,7 +62,7 @@ impl Own {
 
     /// Values by which a pod reaches an API server on loopback, with more.
     fn values(&self, more: &[&str]) -> Vec<String> {
-        let port = self.cluster.state("apiserver_port");
+        let port = self.own.cluster.state("apiserver_port");
         let environment = json!([
             {"name": "KUBERNETES_SERVICE_HOST", "value": "127.0.0.1"},
             {"name": "KUBERNETES_SERVICE_PORT", "value": port},
@@ -117,7 +92,7 @@ impl Own {
     }
 
     fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = self.cluster.kubectl_command().args(arguments).output().unwrap();
+        let output = self.own.cluster.kubectl_command().args(arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl {arguments:?}:\n{errors}\n{}", self.told());
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -125,7 +100,7 @@ impl Own {
 
     fn apply(&self, namespace: &str, object: &Value) {
         let arguments = ["apply", "--server-side", "--namespace", namespace];
-        let (succeeded, text) = self.cluster.kubectl_on(&object.to_string(), &arguments);
+        let (succeeded, text) = self.own.cluster.kubectl_on(&object.to_string(), &arguments);
         assert!(succeeded, "{text}");
     }
 
@@ -153,16 +128,6 @@ impl Own {
         let conditions = status["conditions"].as_array().unwrap();
         let ready = conditions.iter().find(|one| one["type"] == "Ready" && one["status"] == "True").unwrap();
         time(&ready["lastTransitionTime"]).duration_since(started).as_secs()
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        let down = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/down");
-        let ended = Command::new(down).env("ORCHESTRATOR_CLUSTER_STATE", &self.state).status();
-        if ended.is_ok_and(|status| status.success()) && !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.state);
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod kubelet;
 pub mod ledger;
 pub mod objects;
 pub mod operator;
+pub mod own;
 pub mod process;
 pub mod proxy;
 pub mod reconciles;

@@ -1,0 +1,119 @@
+//! A real Argo CD, that syncs from git repositories what people keep in them: the chart, `config/`, the samples, and what
+//! goes wrong. It is started once for all of it, on a control plane of its own, whose operator is the one that it installs.
+
+mod actions;
+mod application;
+mod deletion;
+mod drift;
+mod health;
+mod hooks;
+mod install;
+mod objects;
+mod prune;
+mod waves;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+
+use crate::e2e::has_node;
+use crate::support::own::OwnCluster;
+
+/// Argo CD, and what of it has been shown.
+struct Argo {
+    own: OwnCluster,
+    client: Client,
+    covered: Mutex<Vec<String>>,
+}
+
+impl Argo {
+    /// Starts one, without Applications.
+    async fn start() -> Self {
+        let own = OwnCluster::start("argocd");
+        let client = own.cluster.client().await;
+        let argo = Self { own, client, covered: Mutex::default() };
+        argo.up(&["--without-applications"]);
+        argo
+    }
+
+    /// What a person runs.
+    fn up(&self, arguments: &[&str]) {
+        let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/argocd/up");
+        let ran =
+            Command::new(up).args(arguments).env("ORCHESTRATOR_CLUSTER_STATE", &self.own.state).output().unwrap();
+        assert!(ran.status.success(), "tests/argocd/up failed:\n{}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    /// Where Argo CD keeps its files.
+    fn state(&self) -> PathBuf {
+        self.own.state.join("argocd")
+    }
+
+    /// The URL of the repository that `tests/argocd/up` makes of the tree.
+    fn tree(&self) -> String {
+        format!("file://{}", self.state().join("repository").display())
+    }
+
+    /// What the record of Argo CD says of a key.
+    fn recorded(&self, key: &str) -> String {
+        let state = std::fs::read_to_string(self.state().join("state")).unwrap();
+        let find = |line: &str| Some(line.strip_prefix(key)?.strip_prefix('=')?.to_owned());
+        state.lines().rev().find_map(find).unwrap_or_default()
+    }
+
+    /// Runs Argo CD's command line against its server. The result is whether it succeeded, and what it printed.
+    fn argocd(&self, arguments: &[&str]) -> (bool, String) {
+        let output = Command::new(self.state().join("bin/argocd"))
+            .args(["--server", &format!("127.0.0.1:{}", self.recorded("server_port")), "--plaintext"])
+            .args(arguments)
+            .env("HOME", self.state())
+            .env("KUBECONFIG", self.own.cluster.kubeconfig())
+            .output()
+            .unwrap();
+        let text =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.success(), text)
+    }
+
+    /// The Applications.
+    fn applications(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("argoproj.io", "v1alpha1", "Application");
+        Api::namespaced_with(self.client.clone(), "argocd", &ApiResource::from_gvk(&kind))
+    }
+
+    /// Notes what has been shown.
+    fn covers(&self, what: impl Into<String>) {
+        let what = what.into();
+        println!("shown: {what}");
+        self.covered.lock().unwrap().push(what);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_real_argo_cd_syncs_gates_follows_and_deletes_what_is_in_git() {
+    if !has_node("Argo CD") {
+        return;
+    }
+    let argo = Argo::start().await;
+    install::from_config_with_kustomize(&argo).await;
+    install::from_the_chart_with_the_samples(&argo).await;
+    drift::a_second_sync_of_chart_and_samples_changes_nothing(&argo).await;
+    tokio::join!(
+        health::follows(&argo),
+        waves::wait_for_definitions_and_runs(&argo),
+        hooks::gate_a_sync(&argo),
+        hooks::have_names_of_any_length(&argo),
+        prune::leaves_what_the_operator_makes(&argo),
+        deletion::ends_everything(&argo),
+        actions::do_what_they_say(&argo),
+    );
+    let covered = argo.covered.lock().unwrap();
+    assert!(covered.len() >= 20, "{covered:#?}");
+    // Past the harness, which shows the output of failed tests only.
+    let told = format!("\nArgo CD: {} things shown\n  {}\n", covered.len(), covered.join("\n  "));
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
+}
