@@ -18,6 +18,7 @@ mod support;
 mod e2e;
 
 mod architecture;
+mod argocd;
 mod artefacts;
 mod bad_input;
 mod chart;
