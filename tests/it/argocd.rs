@@ -43,8 +43,11 @@ impl Argo {
     /// What a person runs.
     fn up(&self, arguments: &[&str]) {
         let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/argocd/up");
-        let ran =
-            Command::new(up).args(arguments).env("ORCHESTRATOR_CLUSTER_STATE", &self.own.state).output().unwrap();
+        let ran = Command::new(up)
+            .args(arguments)
+            .env("ORCHESTRATOR_CLUSTER_STATE", &self.own.state)
+            .output()
+            .unwrap();
         assert!(ran.status.success(), "tests/argocd/up failed:\n{}", String::from_utf8_lossy(&ran.stderr));
     }
 

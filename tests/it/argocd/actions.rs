@@ -71,12 +71,13 @@ impl Actions<'_> {
 
     /// The actions that can be run on an object now.
     fn enabled(&self, kind: &str, name: &str) -> Vec<String> {
-        let list = ["app", "actions", "list", "actions", "--kind", kind, "--resource-name", name, "--out", "json"];
+        let list =
+            ["app", "actions", "list", "actions", "--kind", kind, "--resource-name", name, "--out", "json"];
         let (listed, text) = self.argo.argocd(&list);
         assert!(listed, "{text}");
         let all: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-        let enabled = all.iter().filter(|one| one["Disabled"] != true && one["disabled"] != true);
-        let name = |one: &Value| one["Action"].as_str().or(one["action"].as_str()).unwrap().to_owned();
+        let enabled = all.iter().filter(|one| one["Disabled"] != true);
+        let name = |one: &Value| one["Action"].as_str().unwrap().to_owned();
         let mut names: Vec<String> = enabled.map(name).collect();
         names.sort();
         names
@@ -155,14 +156,21 @@ impl Actions<'_> {
         held.release(namespace, |_| Act::outputs(&json!({}))).await;
         for (name, state, progress) in [("stopped", "Cancelled", "1/2"), ("paused", "Succeeded", "2/2")] {
             let status = namespace.finished(name).await.status.unwrap();
-            assert_eq!((status.state.as_deref(), status.progress.as_deref()), (Some(state), Some(progress)), "{name}");
+            assert_eq!(
+                (status.state.as_deref(), status.progress.as_deref()),
+                (Some(state), Some(progress)),
+                "{name}"
+            );
         }
         self.argo.covers("actions of a run: suspend, resume, stop, terminate");
 
         // What has ended can only be done again, and what has succeeded not even that.
         assert_eq!(self.enabled(kind, "failed"), ["retry"]);
         let made = self.makes(kind, "failed", "retry").await;
-        assert_eq!((&made.data["spec"]["resumeFrom"], &made.data["spec"]["type"]), (&json!("failed"), &json!("fails")));
+        assert_eq!(
+            (&made.data["spec"]["resumeFrom"], &made.data["spec"]["type"]),
+            (&json!("failed"), &json!("fails"))
+        );
         namespace.finished(&made.name_any()).await;
         self.argo.covers("the action of a run that has failed: retry");
         assert_eq!(self.enabled(kind, "paused"), Vec::<String>::new());
@@ -185,8 +193,11 @@ impl Actions<'_> {
         let mut count = 0;
         for kind in std::fs::read_dir(root).unwrap().map(Result::unwrap) {
             let Ok(actions) = std::fs::read_dir(kind.path().join("actions")) else { continue };
-            for action in actions.map(Result::unwrap).filter(|action| action.path().join("action.lua").exists()) {
-                let name = [kind.file_name(), action.file_name()].map(|one| one.into_string().unwrap()).join(" ");
+            for action in
+                actions.map(Result::unwrap).filter(|action| action.path().join("action.lua").exists())
+            {
+                let name =
+                    [kind.file_name(), action.file_name()].map(|one| one.into_string().unwrap()).join(" ");
                 assert!(ran.contains_key(&name), "{name} was not run: {ran:?}");
                 count += 1;
             }

@@ -13,7 +13,7 @@ use super::Argo;
 use crate::support::cluster::{PATIENCE, TestNamespace};
 
 /// Whose deletion Argo CD deletes the objects of an Application first.
-const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io/foreground";
 
 /// An Application. It is synced when a test says so, unless it is automated.
 pub struct Application<'a> {
@@ -109,7 +109,8 @@ impl<'a> Application<'a> {
 
     /// Waits until what is committed is Synced, and what is in it Healthy.
     pub async fn done(&self) -> Value {
-        let head = Command::new("git").arg("-C").arg(&self.repository).args(["rev-parse", "HEAD"]).output().unwrap();
+        let head =
+            Command::new("git").arg("-C").arg(&self.repository).args(["rev-parse", "HEAD"]).output().unwrap();
         let head = String::from_utf8(head.stdout).unwrap();
         self.refresh("normal").await;
         self.until("what is committed is Synced and Healthy", |all| is_done(all, head.trim())).await
@@ -129,20 +130,21 @@ pub fn is_done(application: &Value, revision: &str) -> bool {
         && status["health"]["status"] == "Healthy"
 }
 
-/// Makes an Application of any source.
+/// Makes an Application of any source, or of a list of them.
 pub async fn create(argo: &Argo, name: &str, namespace: &str, source: Value, policy: Value) {
     let mut policy = policy;
     policy["syncOptions"] = json!(["CreateNamespace=true"]);
     // Where a test breaks something, it is broken for good.
     policy["retry"] = json!({"limit": 0});
-    let object = json!({
+    let mut object = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
         "metadata": {"name": name, "finalizers": [FINALIZER]},
         "spec": {
-            "project": "default", "source": source, "syncPolicy": policy,
+            "project": "default", "syncPolicy": policy,
             "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
         },
     });
+    object["spec"][if source.is_array() { "sources" } else { "source" }] = source;
     let object: DynamicObject = serde_json::from_value(object).unwrap();
     argo.applications().create(&PostParams::default(), &object).await.unwrap();
 }
@@ -166,8 +168,10 @@ pub async fn until(argo: &Argo, name: &str, what: &str, holds: impl Fn(&Value) -
 pub async fn refresh(argo: &Argo, name: &str, how: &str) -> Value {
     let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": how}}});
     argo.applications().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-    until(argo, name, "it is refreshed", |all| all["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null())
-        .await
+    until(argo, name, "it is refreshed", |all| {
+        all["metadata"]["annotations"]["argocd.argoproj.io/refresh"].is_null()
+    })
+    .await
 }
 
 /// Starts a sync that is not tried again.

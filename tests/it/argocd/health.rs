@@ -107,7 +107,10 @@ impl Stopwatch {
         let (written, told) = (Seen::default(), Seen::default());
         let runs = untyped(&argo.client, &application.namespace.name, "Orchestration");
         let note = |seen: &Seen, name: &Value, health: &Value| {
-            let key = (name.as_str().unwrap_or_default().to_owned(), health.as_str().unwrap_or_default().to_owned());
+            let key = (
+                name.as_str().unwrap_or_default().to_owned(),
+                health.as_str().unwrap_or_default().to_owned(),
+            );
             seen.lock().unwrap().entry(key).or_insert_with(Instant::now);
         };
         let first = tokio::spawn(each(runs, "", {
@@ -119,16 +122,17 @@ impl Stopwatch {
                 }
             }
         }));
-        let second = tokio::spawn(each(argo.applications(), &format!("metadata.name={}", application.name), {
-            let told = Arc::clone(&told);
-            move |object| {
-                for one in object["status"]["resources"].as_array().into_iter().flatten() {
-                    if one["kind"] == "Orchestration" {
-                        note(&told, &one["name"], &one["health"]["status"]);
+        let second =
+            tokio::spawn(each(argo.applications(), &format!("metadata.name={}", application.name), {
+                let told = Arc::clone(&told);
+                move |object| {
+                    for one in object["status"]["resources"].as_array().into_iter().flatten() {
+                        if one["kind"] == "Orchestration" {
+                            note(&told, &one["name"], &one["health"]["status"]);
+                        }
                     }
                 }
-            }
-        }));
+            }));
         Self { written, told, tasks: [first, second] }
     }
 

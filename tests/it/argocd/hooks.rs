@@ -50,7 +50,10 @@ pub async fn gate_a_sync(argo: &Argo) {
     held.until(1).await;
     let waiting = application
         .operation(&sync, "it waits for the hook", |state| {
-            state["message"].as_str().unwrap_or_default().contains("hook orchestrator.dev/Orchestration/gate-")
+            state["message"]
+                .as_str()
+                .unwrap_or_default()
+                .contains("hook orchestrator.dev/Orchestration/gate-")
         })
         .await;
     assert_eq!(waiting["phase"], "Running", "{waiting:#}");
@@ -69,11 +72,13 @@ pub async fn gate_a_sync(argo: &Argo) {
     held.release(&application.namespace, |_| Act::Fail(1, "Error", "not today".to_owned())).await;
     let ended = application.operation(&sync, "it ends", |state| !state["finishedAt"].is_null()).await;
     assert_eq!(ended["phase"], "Failed", "{ended:#}");
-    let hook = ended["syncResult"]["resources"].as_array().unwrap().iter().find(|one| one["hookType"] == "PreSync");
+    let hook =
+        ended["syncResult"]["resources"].as_array().unwrap().iter().find(|one| one["hookType"] == "PreSync");
     let told = hook.unwrap()["message"].as_str().unwrap();
     assert!(told.contains("not today"), "{ended:#}");
     assert_eq!(value(&gated.get("gated").await.unwrap()), "1", "what the gate has refused is not applied");
-    let states: Vec<Option<String>> = runs(&application).await.into_iter().map(|run| run.status.unwrap().state).collect();
+    let states: Vec<Option<String>> =
+        runs(&application).await.into_iter().map(|run| run.status.unwrap().state).collect();
     assert_eq!(states.len(), 2, "the one that failed is not tried again: {states:?}");
     let jobs = application.namespace.api::<Job>().list(&ListParams::default()).await.unwrap();
     assert_eq!(jobs.items.len(), 2);
@@ -113,7 +118,10 @@ pub async fn have_names_of_any_length(argo: &Argo) {
     let made = runs(&application).await;
     let names: Vec<String> = made.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names.iter().map(String::len).collect::<Vec<_>>(), [253], "{state:#}");
-    assert!(names[0].starts_with(&prefix) && made[0].status.as_ref().unwrap().state.as_deref() == Some("Succeeded"));
+    assert!(
+        names[0].starts_with(&prefix)
+            && made[0].status.as_ref().unwrap().state.as_deref() == Some("Succeeded")
+    );
 
     // One more character, and the server refuses it: Argo CD says why.
     all.pop();
@@ -123,5 +131,7 @@ pub async fn have_names_of_any_length(argo: &Argo) {
     assert_eq!(refused["phase"], "Failed", "{refused:#}");
     assert!(refused.to_string().contains("253"), "{refused:#}");
     assert_eq!(runs(&application).await.len(), 1);
-    argo.covers("names of 253 characters: definitions, and a hook with its suffix; 254 are refused with words");
+    argo.covers(
+        "names of 253 characters: definitions, and a hook with its suffix; 254 are refused with words",
+    );
 }

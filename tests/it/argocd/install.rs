@@ -7,38 +7,45 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::Argo;
-use super::application::{create, get, is_done, refresh, sync, until};
-use super::drift::assert_unchanged;
+use super::application::{create, get, is_done, refresh, until};
+use super::drift::{assert_second_sync_changes_nothing, live};
 
 /// The Kustomize source: everything of `config/default`, and the kinds beside it. At the end it is deleted again.
 pub async fn from_config_with_kustomize(argo: &Argo) {
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/operator-image");
     let made = Command::new(image).env("ORCHESTRATOR_CLUSTER_STATE", &argo.own.state).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let source = |path: &str, kustomize: Value| {
-        json!({"repoURL": argo.tree(), "targetRevision": "main", "path": path, "kustomize": kustomize})
-    };
+    let source = |path: &str, kustomize: Value| json!({"repoURL": argo.tree(), "targetRevision": "main", "path": path, "kustomize": kustomize});
     let wave = |number: &str| json!({"argocd.argoproj.io/sync-wave": number});
     let kinds = source("crds", json!({"commonAnnotations": wave("-5")}));
     let patches = json!([{"target": {"kind": "Deployment"}, "patch": reach_the_server(argo).to_string()}]);
     let operator = source("config/default", json!({"commonAnnotations": wave("-3"), "patches": patches}));
-    create(argo, "kustomize", "orchestrator-system", json!([kinds, operator]), json!({"automated": {}})).await;
+    create(argo, "kustomize", "orchestrator-system", json!([kinds, operator]), json!({"automated": {}}))
+        .await;
     until(argo, "kustomize", "config/ is Synced and Healthy", |all| {
         all["status"]["sync"]["status"] == "Synced" && all["status"]["health"]["status"] == "Healthy"
     })
     .await;
-    let state = sync(argo, "kustomize").await;
-    let count = assert_unchanged("kustomize", &state);
+    let count = assert_second_sync_changes_nothing(argo, "kustomize").await;
     refresh(argo, "kustomize", "hard").await;
     let found = get(argo, "kustomize").await;
     assert_eq!(found["status"]["sync"]["status"], "Synced", "{:#}", found["status"]);
-    argo.covers(format!("config/ as Kustomize source: Synced, Healthy, {count} objects without a difference"));
+    argo.covers(format!(
+        "config/ as Kustomize source: Synced, Healthy, {count} objects without a difference"
+    ));
 
     argo.applications().delete("kustomize", &Default::default()).await.unwrap();
     let kubectl = |arguments: &[&str]| argo.own.cluster.kubectl(arguments);
-    kubectl(&["wait", "--for=delete", "--timeout=120s", "--namespace=argocd", "applications.argoproj.io/kustomize"]);
+    kubectl(&[
+        "wait",
+        "--for=delete",
+        "--timeout=120s",
+        "--namespace=argocd",
+        "applications.argoproj.io/kustomize",
+    ]);
     kubectl(&["wait", "--for=delete", "--timeout=120s", "namespace/orchestrator-system"]);
-    let left = kubectl(&["get", "crds,clusterroles,clusterrolebindings,validatingadmissionpolicies", "-o", "name"]);
+    let left =
+        kubectl(&["get", "crds,clusterroles,clusterrolebindings,validatingadmissionpolicies", "-o", "name"]);
     assert!(!left.contains("orchestrator"), "{left}");
     argo.covers("the deletion of that Application leaves no object of config/ and crds/");
 }
@@ -107,26 +114,23 @@ pub async fn from_the_chart_with_the_samples(argo: &Argo) {
     for name in &names {
         waves_came_one_after_the_other(argo, name).await;
     }
-    argo.covers("waves -5 (kinds), -3 (operator), -1, 0, 1 (activities, definitions, runs and schedules) in order");
+    argo.covers(
+        "waves -5 (kinds), -3 (operator), -1, 0, 1 (activities, definitions, runs and schedules) in order",
+    );
 }
 
 /// No object of a wave is older than one of an earlier wave.
 async fn waves_came_one_after_the_other(argo: &Argo, name: &str) {
     let application = get(argo, name).await;
     let mut made: Vec<(i64, String, String)> = Vec::new();
-    for one in application["status"]["resources"].as_array().unwrap() {
-        let text = |field: &str| one[field].as_str().unwrap_or_default().to_owned();
-        let kind = format!("{}.{}.{}", text("kind"), text("version"), text("group"));
-        let mut arguments = vec!["get", &kind, one["name"].as_str().unwrap(), "-o", "json"];
-        let namespace = text("namespace");
-        if !namespace.is_empty() {
-            arguments.extend(["--namespace", &namespace]);
-        }
-        let object: Value = serde_json::from_str(&argo.own.cluster.kubectl(&arguments)).unwrap();
-        let wave = &object["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"];
+    for object in live(argo, &application).await {
+        let metadata = &object["metadata"];
+        let wave = &metadata["annotations"]["argocd.argoproj.io/sync-wave"];
         let wave = wave.as_str().unwrap_or_else(|| panic!("no wave: {object:#}")).parse().unwrap();
-        made.push((wave, object["metadata"]["creationTimestamp"].as_str().unwrap().to_owned(), kind));
+        let text = |field: &str| metadata[field].as_str().unwrap().to_owned();
+        made.push((wave, text("creationTimestamp"), text("name")));
     }
+    assert!(!made.is_empty());
     made.sort();
     let mut times = made.clone();
     times.sort_by(|one, other| (&one.1, one.0).cmp(&(&other.1, other.0)));

@@ -76,7 +76,8 @@ pub async fn leaves_what_the_operator_makes(argo: &Argo) {
     );
     assert_eq!(before, after);
     let jobs = namespace.api::<Job>().list(&ListParams::default()).await.unwrap();
-    let tracked = jobs.items.iter().flat_map(|job| job.annotations().keys()).find(|key| key.contains("argoproj"));
+    let tracked =
+        jobs.items.iter().flat_map(|job| job.annotations().keys()).find(|key| key.contains("argoproj"));
     assert_eq!(tracked, None);
     argo.covers(format!(
         "auto-prune has taken 2 objects, and none of {} Jobs, {} ControllerRevisions and {} runs",

@@ -30,14 +30,23 @@ pub async fn wait_for_definitions_and_runs(argo: &Argo) {
         }
     };
     application
-        .operation(&sync, "it waits for the definition", waits_for("orchestrator.dev/OrchestrationDefinition/late"))
+        .operation(
+            &sync,
+            "it waits for the definition",
+            waits_for("orchestrator.dev/OrchestrationDefinition/late"),
+        )
         .await;
     application.namespace.definition_ready("late", "False", "ActivityDefinitionNotFound").await;
     let runs = application.namespace.api::<Orchestration>();
-    assert!(runs.get_opt("run").await.unwrap().is_none(), "a definition that is not Ready gates the next wave");
+    assert!(
+        runs.get_opt("run").await.unwrap().is_none(),
+        "a definition that is not Ready gates the next wave"
+    );
 
     application.namespace.create(activity_definition("absent")).await;
-    application.operation(&sync, "it waits for the run", waits_for("orchestrator.dev/Orchestration/run")).await;
+    application
+        .operation(&sync, "it waits for the run", waits_for("orchestrator.dev/Orchestration/run"))
+        .await;
     held.until(1).await;
     let after = application.namespace.api::<ConfigMap>();
     assert!(after.get_opt("after").await.unwrap().is_none(), "a run that runs gates the next wave");
