@@ -74,7 +74,7 @@ impl<'a> Application<'a> {
     }
 
     /// Waits until Argo CD says something of it.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool + Send) -> Value {
+    pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         until(self.argo, &self.name, what, holds).await
     }
 
@@ -91,7 +91,7 @@ impl<'a> Application<'a> {
     }
 
     /// Waits until a sync is as it should be, and returns its state.
-    pub async fn operation(&self, sync: &str, what: &str, holds: impl Fn(&Value) -> bool + Send) -> Value {
+    pub async fn operation(&self, sync: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         operation(self.argo, &self.name, sync, what, holds).await
     }
 
@@ -144,7 +144,8 @@ pub async fn create(argo: &Argo, name: &str, namespace: &str, source: Value, pol
             "destination": {"server": "https://kubernetes.default.svc", "namespace": namespace},
         },
     });
-    object["spec"][if source.is_array() { "sources" } else { "source" }] = source;
+    let field = if source.is_array() { "sources" } else { "source" };
+    object["spec"][field] = source;
     let object: DynamicObject = serde_json::from_value(object).unwrap();
     argo.applications().create(&PostParams::default(), &object).await.unwrap();
 }
@@ -155,7 +156,7 @@ pub async fn get(argo: &Argo, name: &str) -> Value {
 }
 
 /// Waits until Argo CD says something of an Application.
-pub async fn until(argo: &Argo, name: &str, what: &str, holds: impl Fn(&Value) -> bool + Send) -> Value {
+pub async fn until(argo: &Argo, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let json = |object: &DynamicObject| serde_json::to_value(object).unwrap();
     let condition = |object: Option<&DynamicObject>| object.is_some_and(|object| holds(&json(object)));
     match tokio::time::timeout(PATIENCE, await_condition(argo.applications(), name, condition)).await {
@@ -192,7 +193,7 @@ pub async fn operation(
     name: &str,
     sync: &str,
     what: &str,
-    holds: impl Fn(&Value) -> bool + Send,
+    holds: impl Fn(&Value) -> bool,
 ) -> Value {
     let is_this = |state: &Value| state["operation"]["info"][0]["value"] == sync;
     let found = until(argo, name, what, |all| {

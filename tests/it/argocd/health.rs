@@ -113,7 +113,7 @@ impl Stopwatch {
             );
             seen.lock().unwrap().entry(key).or_insert_with(Instant::now);
         };
-        let first = tokio::spawn(each(runs, "", {
+        let first = tokio::spawn(each(runs, String::new(), {
             let written = Arc::clone(&written);
             move |object| {
                 let state = &object["status"]["state"];
@@ -123,7 +123,7 @@ impl Stopwatch {
             }
         }));
         let second =
-            tokio::spawn(each(argo.applications(), &format!("metadata.name={}", application.name), {
+            tokio::spawn(each(argo.applications(), format!("metadata.name={}", application.name), {
                 let told = Arc::clone(&told);
                 move |object| {
                     for one in object["status"]["resources"].as_array().into_iter().flatten() {
@@ -151,8 +151,8 @@ impl Stopwatch {
     }
 }
 
-async fn each(api: Api<DynamicObject>, fields: &str, see: impl Fn(Value) + Send + 'static) {
-    let config = watcher::Config::default().fields(fields);
+async fn each(api: Api<DynamicObject>, fields: String, see: impl Fn(Value) + Send + 'static) {
+    let config = watcher::Config::default().fields(&fields);
     let mut stream = watcher(api, config).default_backoff().applied_objects().boxed();
     while let Some(event) = stream.next().await {
         if let Ok(object) = event {
