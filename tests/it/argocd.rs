@@ -13,15 +13,20 @@ mod prune;
 mod waves;
 
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 
 use crate::e2e::has_node;
 use crate::support::own::OwnCluster;
+
+type Scenario<'a> = LocalBoxFuture<'a, ()>;
 
 /// Argo CD, and what of it has been shown.
 struct Argo {
@@ -119,15 +124,21 @@ async fn a_real_argo_cd_syncs_gates_follows_and_deletes_what_is_in_git() {
     install::from_config_with_kustomize(&argo).await;
     install::from_the_chart_with_the_samples(&argo).await;
     drift::a_second_sync_of_chart_and_samples_changes_nothing(&argo).await;
-    tokio::join!(
-        health::follows(&argo),
-        waves::wait_for_definitions_and_runs(&argo),
-        hooks::gate_a_sync(&argo),
-        hooks::have_names_of_any_length(&argo),
-        prune::leaves_what_the_operator_makes(&argo),
-        deletion::ends_everything(&argo),
-        actions::do_what_they_say(&argo),
-    );
+    // Beside each other, each in a namespace of its own; one that fails does not hide what the others tell.
+    let scenarios: [(&str, Scenario<'_>); 7] = [
+        ("health", health::follows(&argo).boxed_local()),
+        ("waves", waves::wait_for_definitions_and_runs(&argo).boxed_local()),
+        ("hooks", hooks::gate_a_sync(&argo).boxed_local()),
+        ("names", hooks::have_names_of_any_length(&argo).boxed_local()),
+        ("pruning", prune::leaves_what_the_operator_makes(&argo).boxed_local()),
+        ("deletion", deletion::ends_everything(&argo).boxed_local()),
+        ("actions", actions::do_what_they_say(&argo).boxed_local()),
+    ];
+    let ended = scenarios.map(|(name, scenario)| async move {
+        AssertUnwindSafe(scenario).catch_unwind().await.is_err().then_some(name)
+    });
+    let failed: Vec<&str> = join_all(ended).await.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "{failed:?}");
     let covered = argo.covered.lock().unwrap();
     assert!(covered.len() >= 20, "{covered:#?}");
     // Past the harness, which shows the output of failed tests only.
