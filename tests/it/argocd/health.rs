@@ -17,7 +17,8 @@ use crate::support::held::Held;
 use crate::support::kubelet::{Act, Kubelet};
 
 /// What an Orchestration's state is to Argo CD.
-const STATES: [(&str, &str); 5] = [
+const STATES: [(&str, &str); 6] = [
+    ("Pending", "Progressing"),
     ("Running", "Progressing"),
     ("Waiting", "Progressing"),
     ("Suspended", "Suspended"),
@@ -60,11 +61,11 @@ pub async fn follows(argo: &Argo) {
     held.until(1).await;
     let mut told = BTreeMap::new();
     for (name, status, words) in [
-        ("running", "Progressing", "0/2"),
-        ("waiting", "Progressing", "absent"),
+        ("running", "Progressing", "0/2, waiting for held"),
+        ("waiting", "Progressing", "\"absent\" not found"),
         ("failing", "Degraded", "the disk is full"),
-        ("paused", "Suspended", ""),
-        ("done", "Healthy", ""),
+        ("paused", "Suspended", "0 of 1"),
+        ("done", "Healthy", "succeeded"),
     ] {
         let message = application.health(kind, name, status).await;
         assert!(message.contains(words), "{name}: {message}");

@@ -3,7 +3,7 @@
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams};
 use orchestrator::api::Orchestration;
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::application::Application;
 use super::objects::{activity_definition, annotated, config_map, orchestration, single};
 use crate::support::held::Held;
 use crate::support::kubelet::{Act, Kubelet};
+use crate::support::scene::gone;
 
 /// What Argo CD appends to `generateName`: seven characters of the commit, the phase, and the time in seconds.
 const SUFFIX: usize = "0123456-presync-1700000000".len();
@@ -94,6 +95,13 @@ pub async fn gate_a_sync(argo: &Argo) {
     assert_eq!(found["status"]["sync"]["status"], "Synced", "{:#}", found["status"]);
     assert_eq!(runs(&application).await.len(), 2);
     argo.covers("hooks that have ended are no difference, and are not pruned");
+    // Argo CD holds a hook by a finalizer while it runs, and no longer.
+    let api = application.namespace.api::<Orchestration>();
+    for run in runs(&application).await {
+        api.delete(&run.name_any(), &DeleteParams::default()).await.unwrap();
+        gone(api.clone(), &run).await;
+    }
+    argo.covers("hooks that have ended can be deleted");
 }
 
 /// The longest name that a hook can have, of a definition and an activity with the longest names there are.
