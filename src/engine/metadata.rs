@@ -73,9 +73,8 @@ impl Pattern {
             None => is_qualified(text),
         };
         if !is_one {
-            return Err(
-                "must be a key, such as example.com/team, or all of a prefix, such as example.com/*".to_owned()
-            );
+            return Err("must be a key, such as example.com/team, or all of a prefix, such as example.com/*"
+                .to_owned());
         }
         let pattern = Self(text.to_owned());
         let tools = TOOL_PREFIXES.iter().chain(TOOL_KEYS).find(|key| pattern.meets(key));
@@ -173,7 +172,8 @@ mod tests {
         for text in ["team", "example.com/team", "example.com/*", " a.b/C_d "] {
             assert_eq!(Pattern::parse(text).unwrap().to_string(), text.trim());
         }
-        for text in ["", "*", "te*", "example.com/te*", "*/team", "example.com/", "a b", "a/b/*", "ä", "-/x"] {
+        for text in ["", "*", "te*", "example.com/te*", "*/team", "example.com/", "a b", "a/b/*", "ä", "-/x"]
+        {
             assert!(Pattern::parse(text).unwrap_err().starts_with("must be a key"), "{text}");
         }
         let of_a_tool = [

@@ -37,9 +37,8 @@ pub fn run(schedule: &OrchestrationSchedule, name: Name<'_>, tick: Timestamp) ->
     let OrchestrationTemplate { metadata, spec } = &schedule.spec.orchestration_template;
     let owner = schedule.metadata.name.as_deref().unwrap_or_default();
     // A run that carried what tools write on their own objects would be taken for one of theirs.
-    let own = |all| -> Object {
-        without_tools(all).map(|(key, value)| (key.clone(), json!(value))).collect()
-    };
+    let own =
+        |all| -> Object { without_tools(all).map(|(key, value)| (key.clone(), json!(value))).collect() };
     let (mut labels, annotations) = (own(&metadata.labels), own(&metadata.annotations));
     labels.insert(labels::SCHEDULE.to_owned(), label_value(owner).into());
     labels.insert(labels::SCHEDULED_TIME.to_owned(), label(tick).into());

@@ -37,8 +37,10 @@ fn script(path: &Path) -> String {
 
 /// The actions of a kind, as one text.
 fn actions(directory: &Path) -> String {
-    let mut text = format!("discovery.lua: |\n{}definitions:\n", block(&script(&directory.join("discovery.lua")), 2));
-    let actions = names(directory).into_iter().filter(|name| directory.join(name).join("action.lua").exists());
+    let mut text =
+        format!("discovery.lua: |\n{}definitions:\n", block(&script(&directory.join("discovery.lua")), 2));
+    let actions =
+        names(directory).into_iter().filter(|name| directory.join(name).join("action.lua").exists());
     for action in actions {
         let lua = script(&directory.join(&action).join("action.lua"));
         text.push_str(&format!("- name: {action}\n  action.lua: |\n{}", block(&lua, 4)));
@@ -73,21 +75,26 @@ fn the_patch_of_argo_cd_is_made_of_the_scripts() {
     if std::env::var_os("UPDATE_ARTEFACTS").is_some_and(|value| value == "1") {
         std::fs::write(&file, generated()).unwrap();
     }
-    assert!(read(&file) == generated(), "{FILE} is stale: UPDATE_ARTEFACTS=1 cargo test artefacts writes it again");
+    assert!(
+        read(&file) == generated(),
+        "{FILE} is stale: UPDATE_ARTEFACTS=1 cargo test artefacts writes it again"
+    );
 }
 
 #[test]
 fn every_script_is_in_the_patch_as_it_is() {
     let documents = documents(&path(FILE));
     let data = documents[0]["data"].as_object().unwrap();
-    let mut kinds: Vec<String> = orchestrator::api::crds().into_iter().map(|crd| crd.spec.names.kind).collect();
+    let mut kinds: Vec<String> =
+        orchestrator::api::crds().into_iter().map(|crd| crd.spec.names.kind).collect();
     kinds.sort();
     assert_eq!(names(&path(SCRIPTS).join("orchestrator.dev")), kinds, "every kind has a check");
     for kind in kinds {
         let directory = path(SCRIPTS).join("orchestrator.dev").join(&kind);
         let health = &data[&format!("resource.customizations.health.orchestrator.dev_{kind}")];
         assert_eq!(health.as_str(), Some(read(&directory.join("health.lua")).as_str()), "{kind}");
-        let Some(actions) = data.get(&format!("resource.customizations.actions.orchestrator.dev_{kind}")) else {
+        let Some(actions) = data.get(&format!("resource.customizations.actions.orchestrator.dev_{kind}"))
+        else {
             assert!(!directory.join("actions").exists(), "{kind}");
             continue;
         };
@@ -98,7 +105,10 @@ fn every_script_is_in_the_patch_as_it_is() {
             let name = action["name"].as_str().unwrap();
             let lua = read(&directory.join("actions").join(name).join("action.lua"));
             assert_eq!(action["action.lua"].as_str(), Some(lua.as_str()), "{kind} {name}");
-            assert!(discovery.contains(&format!("[\"{name}\"] = {{")) || discovery.contains(&format!("  {name} = {{")));
+            assert!(
+                discovery.contains(&format!("[\"{name}\"] = {{"))
+                    || discovery.contains(&format!("  {name} = {{"))
+            );
         }
     }
 }

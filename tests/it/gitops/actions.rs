@@ -246,7 +246,8 @@ fn every_case_of_the_test_files_holds_and_every_action_has_one() {
             assert_eq!(names, actions, "{kind}");
         }
         for action in actions {
-            let cases = tests["actionTests"].as_array().unwrap().iter().filter(|test| test["action"] == **action);
+            let cases =
+                tests["actionTests"].as_array().unwrap().iter().filter(|test| test["action"] == **action);
             assert!(cases.count() > 0, "{kind}: {action} has no case");
         }
         for test in tests["actionTests"].as_array().unwrap() {
@@ -282,7 +283,11 @@ fn actions_are_offered_where_they_make_sense() {
                 assert_eq!(offered(kind, &object), [""; 0], "{kind} {name} is deleted");
             }
         }
-        for broken in [json!({}), json!({"spec": 1, "status": "x", "metadata": []}), json!({"status": {"conditions": {}}})] {
+        for broken in [
+            json!({}),
+            json!({"spec": 1, "status": "x", "metadata": []}),
+            json!({"status": {"conditions": {}}}),
+        ] {
             offered(kind, &broken);
         }
     }
@@ -314,7 +319,8 @@ fn triggered(object: &Value, name: &str) -> Value {
 
 #[test]
 fn run_now_makes_what_the_command_makes() {
-    let long = ["a".repeat(253), format!("{}.{}", "b".repeat(62), "c".repeat(20)), format!("{}-.x", "d".repeat(61))];
+    let long =
+        ["a".repeat(253), format!("{}.{}", "b".repeat(62), "c".repeat(20)), format!("{}-.x", "d".repeat(61))];
     for (of, _, mut object) in golden::all() {
         if of != "OrchestrationSchedule" {
             continue;
@@ -356,12 +362,21 @@ fn an_input_that_an_action_cannot_copy_is_refused() {
     let mut with = |input: Value| {
         object["spec"]["orchestrationTemplate"]["spec"]["input"] = input;
         let expected = triggered(&object, "x")["spec"].clone();
-        act("OrchestrationSchedule", "run-now", &object).map(|made| (made[0]["resource"]["spec"].clone(), expected))
+        act("OrchestrationSchedule", "run-now", &object)
+            .map(|made| (made[0]["resource"]["spec"].clone(), expected))
     };
-    for input in [json!({"tags": []}), json!({"a": {"b": {}}}), json!({"a": [{}]}), json!({"n": 9_007_199_254_740_993_i64})] {
+    for input in [
+        json!({"tags": []}),
+        json!({"a": {"b": {}}}),
+        json!({"a": [{}]}),
+        json!({"n": 9_007_199_254_740_993_i64}),
+    ] {
         assert!(with(input.clone()).unwrap_err().contains("use kubectl"), "{input}");
     }
-    for input in [json!({"a": [[1, -2.5], {"b": "ä"}], "flag": false, "n": 9_007_199_254_740_991_i64}), json!({"s": ""})] {
+    for input in [
+        json!({"a": [[1, -2.5], {"b": "ä"}], "flag": false, "n": 9_007_199_254_740_991_i64}),
+        json!({"s": ""}),
+    ] {
         let (made, expected) = with(input).unwrap();
         assert_eq!(made, expected);
     }
@@ -397,7 +412,10 @@ fn a_retry_takes_over_from_its_original_and_belongs_to_its_schedule_or_to_it() {
     // Whoever deletes itself must not take its retry with it.
     failed["spec"]["ttlSecondsAfterFinished"] = json!(60);
     let new = created("Orchestration", "retry", &failed);
-    assert_eq!((&new["metadata"]["ownerReferences"], &new["spec"]["ttlSecondsAfterFinished"]), (&Value::Null, &json!(60)));
+    assert_eq!(
+        (&new["metadata"]["ownerReferences"], &new["spec"]["ttlSecondsAfterFinished"]),
+        (&Value::Null, &json!(60))
+    );
     let of_schedule = golden_object("Orchestration", "failed-of-a-schedule");
     let new = created("Orchestration", "retry", &of_schedule);
     assert_eq!(new["metadata"]["ownerReferences"], of_schedule["metadata"]["ownerReferences"]);

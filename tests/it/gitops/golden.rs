@@ -43,7 +43,9 @@ fn act(work: &Work) -> Act {
         ("waiting", "cache") | ("retrying", "cache") => {
             Act::Wait("ImagePullBackOff", "Back-off pulling image \"registry.example.com/cache:1\"")
         }
-        ("running" | "waiting" | "suspending" | "stopping" | "terminated" | "late", "database" | "cache") => Act::Run,
+        ("running" | "waiting" | "suspending" | "stopping" | "terminated" | "late", "database" | "cache") => {
+            Act::Run
+        }
         ("retrying" | "failed", "database") => Act::Fail(1, "Error", "no such host".to_owned()),
         (name, "network") if name.starts_with("failing-") => Act::Fail(1, "Error", "no such host".to_owned()),
         (name, _) if name.starts_with("busy-") || name == "large" => Act::Run,
@@ -64,7 +66,8 @@ fn clean(kind: &str, object: impl Serialize) -> Value {
         owner["uid"] = json!("00000000-0000-4000-8000-000000000002");
     }
     // Pauses are shortened by chance.
-    for entry in object.pointer_mut("/status/activities").and_then(Value::as_object_mut).into_iter().flatten() {
+    for entry in object.pointer_mut("/status/activities").and_then(Value::as_object_mut).into_iter().flatten()
+    {
         if !entry.1["nextAttemptTime"].is_null() {
             entry.1["nextAttemptTime"] = json!("2026-01-01T00:00:20Z");
         }
@@ -189,7 +192,8 @@ async fn definitions(making: &mut Making) {
     let default = json!({"schema": {"openAPIV3Schema": {
         "type": "object", "required": ["version"], "properties": {"version": {"type": "string", "default": "1.4"}},
     }}});
-    let one = |type_: &str, on: Value| json!({"activities": [{"id": "network", "type": type_, "dependsOn": on}]});
+    let one =
+        |type_: &str, on: Value| json!({"activities": [{"id": "network", "type": type_, "dependsOn": on}]});
     let flaky = json!({"activities": [
         {"id": "network", "type": "step"},
         {"id": "database", "type": "flaky", "dependsOn": "network"},
@@ -219,13 +223,20 @@ async fn runs(making: &mut Making) {
     making.run(run("running", json!({})), &both).await;
     let image = ("cache", "Running", "ImagePullBackOff");
     making.run(run("waiting", json!({})), &[both[0], image]).await;
-    making.run(run("retrying", json!({"type": "flaky"})), &[("database", "Retrying", "ExitCode"), image]).await;
-    for (name, change) in [("suspending", json!({"suspend": true})), ("stopping", json!({"shutdown": "Stop"}))] {
+    making
+        .run(run("retrying", json!({"type": "flaky"})), &[("database", "Retrying", "ExitCode"), image])
+        .await;
+    for (name, change) in
+        [("suspending", json!({"suspend": true})), ("stopping", json!({"shutdown": "Stop"}))]
+    {
         making.run(run(name, json!({})), &both).await;
         making.sandbox.edit::<Orchestration>(name, change).await;
         making.seen(name, &both).await;
     }
-    making.sandbox.apply([run("suspended", json!({"suspend": true})), run("unaccepted", json!({"type": "nothing"}))]).await;
+    making
+        .sandbox
+        .apply([run("suspended", json!({"suspend": true})), run("unaccepted", json!({"type": "nothing"}))])
+        .await;
     making.told::<Orchestration>("suspended", "Reconciling", "True Suspended").await;
     making.told::<Orchestration>("unaccepted", "Accepted", "False").await;
 
@@ -353,7 +364,13 @@ pub fn write(path: &Path, object: &Value) {
 /// A run of a thousand activities, all of which run: the largest status that there can be of that many.
 pub async fn large() -> Value {
     let sandbox = Sandbox::start(act);
-    sandbox.apply([activity_definition("step"), fan_out("wide", 1000), orchestration("large", "wide", json!({}))]).await;
+    sandbox
+        .apply([
+            activity_definition("step"),
+            fan_out("wide", 1000),
+            orchestration("large", "wide", json!({})),
+        ])
+        .await;
     let run = sandbox
         .until::<Orchestration>("large", |run| {
             let activities = run.status.as_ref().map(|status| &status.activities);

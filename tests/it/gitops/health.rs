@@ -35,13 +35,21 @@ fn every_check_says_of_every_golden_object_what_its_test_file_says() {
             let object = document(&directory(kind).join(path));
             let (status, message) = health(kind, &object);
             let expected = &test["healthStatus"];
-            assert_eq!((json!(status), json!(message)), (expected["status"].clone(), expected["message"].clone()), "{kind} {path}");
+            assert_eq!(
+                (json!(status), json!(message)),
+                (expected["status"].clone(), expected["message"].clone()),
+                "{kind} {path}"
+            );
             told.push((path.to_owned(), status, message));
         }
         let files = golden::all().into_iter().filter(|(of, ..)| of == kind);
         for (_, name, _) in files {
             let path = format!("testdata/{name}.yaml");
-            assert_eq!(told.iter().filter(|(at, ..)| *at == path).count(), 1, "{kind}: {path} is tested once");
+            assert_eq!(
+                told.iter().filter(|(at, ..)| *at == path).count(),
+                1,
+                "{kind}: {path} is tested once"
+            );
         }
         seen += told.len();
     }
@@ -51,9 +59,7 @@ fn every_check_says_of_every_golden_object_what_its_test_file_says() {
 #[test]
 fn what_nobody_has_seen_is_progressing() {
     for kind in KINDS {
-        let object = |metadata: Value, status: Value| {
-            json!({"apiVersion": "orchestrator.dev/v1beta1", "kind": kind, "metadata": metadata, "status": status})
-        };
+        let object = |metadata: Value, status: Value| json!({"apiVersion": "orchestrator.dev/v1beta1", "kind": kind, "metadata": metadata, "status": status});
         for (metadata, status) in [
             (json!({"name": "x", "generation": 1}), Value::Null),
             (json!({"name": "x", "generation": 1}), json!({})),
@@ -64,8 +70,14 @@ fn what_nobody_has_seen_is_progressing() {
             (json!({"name": "x", "generation": 1}), json!({"observedGeneration": 2})),
             (json!({"name": "x"}), json!({"observedGeneration": 1, "conditions": "Ready"})),
             (json!({"name": "x", "generation": 1}), json!({"observedGeneration": 1, "conditions": "Ready"})),
-            (json!({"name": "x", "generation": 1}), json!({"observedGeneration": 1, "conditions": [null, 1, "Ready"]})),
-            (json!({"name": "x", "generation": 1}), json!({"observedGeneration": 1, "conditions": [{"type": "Good", "status": "True"}]})),
+            (
+                json!({"name": "x", "generation": 1}),
+                json!({"observedGeneration": 1, "conditions": [null, 1, "Ready"]}),
+            ),
+            (
+                json!({"name": "x", "generation": 1}),
+                json!({"observedGeneration": 1, "conditions": [{"type": "Good", "status": "True"}]}),
+            ),
             (Value::Null, Value::Null),
         ] {
             let object = object(metadata, status);
@@ -80,7 +92,10 @@ fn what_a_run_waits_for_is_short_whatever_there_is() {
     let long = "a".repeat(5000);
     let entries: serde_json::Map<String, Value> = (0..50)
         .map(|at| (format!("{long}-{at:03}"), json!({"state": "Running", "reason": long, "message": long})))
-        .chain([("b".to_owned(), json!({"state": "Dreaming"})), ("c".to_owned(), json!({"state": "Polling", "reason": "Wait"}))])
+        .chain([
+            ("b".to_owned(), json!({"state": "Dreaming"})),
+            ("c".to_owned(), json!({"state": "Polling", "reason": "Wait"})),
+        ])
         .collect();
     let object = json!({"metadata": {"generation": 1}, "status": {
         "observedGeneration": 1, "progress": "0/52", "activities": entries,
@@ -103,7 +118,9 @@ fn may_be_healthy(kind: &str, object: &Value) -> bool {
         && status["observedGeneration"].as_f64() == object["metadata"]["generation"].as_f64();
     is_seen
         && match kind {
-            "Orchestration" => says("Finished", "True") && says("Succeeded", "True") && status["completionTime"].is_string(),
+            "Orchestration" => {
+                says("Finished", "True") && says("Succeeded", "True") && status["completionTime"].is_string()
+            }
             _ => says("Ready", "True"),
         }
         && (kind != "OrchestrationSchedule"
@@ -133,13 +150,30 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
 /// What is put in the place of something.
 fn anything() -> impl Strategy<Value = Value> {
     let words = [
-        "", "True", "False", "Unknown", "true", "Succeeded", "Failed", "Ready", "Stalled", "Finished", "Compensating",
-        "2026-01-01T00:00:00Z", "1", "~", "ä",
+        "",
+        "True",
+        "False",
+        "Unknown",
+        "true",
+        "Succeeded",
+        "Failed",
+        "Ready",
+        "Stalled",
+        "Finished",
+        "Compensating",
+        "2026-01-01T00:00:00Z",
+        "1",
+        "~",
+        "ä",
     ];
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
-        prop_oneof![(-3_i64..4).prop_map(Value::from), Just(json!(1.5)), Just(json!(9_007_199_254_740_993_i64))],
+        prop_oneof![
+            (-3_i64..4).prop_map(Value::from),
+            Just(json!(1.5)),
+            Just(json!(9_007_199_254_740_993_i64))
+        ],
         proptest::sample::select(words.to_vec()).prop_map(Value::from),
         Just(json!([])),
         Just(json!({})),
@@ -176,7 +210,10 @@ fn no_status_is_an_error_and_none_is_healthy_by_accident() {
                 }
             }
             let (status, message) = health(kind, &object);
-            prop_assert!(["Healthy", "Progressing", "Degraded", "Suspended"].contains(&status.as_str()), "{status}");
+            prop_assert!(
+                ["Healthy", "Progressing", "Degraded", "Suspended"].contains(&status.as_str()),
+                "{status}"
+            );
             prop_assert!(message.len() < 10_000);
             if status == "Healthy" {
                 prop_assert!(may_be_healthy(kind, &object), "{object:#}");
@@ -201,7 +238,7 @@ async fn a_check_is_quick_on_the_largest_status() {
         ("Progressing", "0/1000, waiting for leaf-0, leaf-1, leaf-10 and 997 more")
     );
     let script = script("Orchestration");
-    let instructions = lua::run(&script, &large).instructions;
+    let instructions = lua::instructions(&script, &large);
     // What the script takes, without making its state, and the object's way into it.
     let prepared = lua::sandbox();
     prepared.globals().set("obj", lua::given(&prepared, &large)).unwrap();
@@ -219,7 +256,7 @@ async fn a_check_is_quick_on_the_largest_status() {
     assert!(instructions < MOST_INSTRUCTIONS, "{instructions}");
     for kind in KINDS {
         for (of, name, object) in golden::all() {
-            let instructions = lua::run(&self::script(kind), &object).instructions;
+            let instructions = lua::instructions(&self::script(kind), &object);
             assert!(of != kind || instructions < 5_000, "{kind} {name}: {instructions}");
         }
     }

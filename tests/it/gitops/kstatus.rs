@@ -45,7 +45,9 @@ fn expected(kind: &str, name: &str) -> Status {
         (_, "edited") => InProgress,
         ("ActivityDefinition", "step") => Current,
         ("ActivityDefinition", "invalid") => Failed,
-        ("OrchestrationDefinition", "deploy" | "flaky" | "needs-input" | "has-default" | "inactive") => Current,
+        ("OrchestrationDefinition", "deploy" | "flaky" | "needs-input" | "has-default" | "inactive") => {
+            Current
+        }
         ("OrchestrationDefinition", "cycle") => Failed,
         // Heals by itself.
         ("OrchestrationDefinition", "missing-type") => InProgress,

@@ -26,7 +26,11 @@ fn all() -> Value {
 }
 
 fn keys(all: &BTreeMap<String, String>) -> Vec<&str> {
-    let ours = |key: &&str| key.starts_with("orchestrator.dev/") || key.starts_with("app.kubernetes.io/") || key.starts_with("batch.kubernetes.io/");
+    let ours = |key: &&str| {
+        key.starts_with("orchestrator.dev/")
+            || key.starts_with("app.kubernetes.io/")
+            || key.starts_with("batch.kubernetes.io/")
+    };
     all.keys().map(String::as_str).filter(|key| !ours(key) || is_of_a_tool(key)).collect()
 }
 
@@ -37,7 +41,8 @@ async fn a_job_and_its_pod_carry_what_the_operator_lets_through_and_nothing_of_a
         let pattern = |text: &str| vec![Pattern::parse(text).unwrap()];
         let operator = Operator::start_with(&namespace, |settings| {
             if allowed {
-                settings.propagation = Allowed { labels: pattern("team"), annotations: pattern("example.com/*") };
+                settings.propagation =
+                    Allowed { labels: pattern("team"), annotations: pattern("example.com/*") };
             }
         })
         .await;
@@ -58,7 +63,11 @@ async fn a_job_and_its_pod_carry_what_the_operator_lets_through_and_nothing_of_a
         let (labels, annotations): (&[&str], &[&str]) =
             if allowed { (&["team"], &["example.com/cost"]) } else { (&[], &[]) };
         let job = namespace.api::<Job>().list(&ListParams::default()).await.unwrap().items.remove(0);
-        assert_eq!((keys(job.labels()), keys(job.annotations())), (labels.to_vec(), annotations.to_vec()), "{allowed}");
+        assert_eq!(
+            (keys(job.labels()), keys(job.annotations())),
+            (labels.to_vec(), annotations.to_vec()),
+            "{allowed}"
+        );
         let pod = namespace.api::<Pod>().list(&ListParams::default()).await.unwrap().items.remove(0);
         let of_the_job_controller = ["controller-uid", "job-name"];
         let mut found = keys(pod.labels());
@@ -93,9 +102,21 @@ async fn a_run_of_a_schedule_carries_the_templates_metadata_without_that_of_tool
 #[test]
 fn a_forbidden_key_is_refused_when_the_operator_starts() {
     for (flag, value, why) in [
-        ("--propagate-labels", "team,app.kubernetes.io/instance", "app.kubernetes.io/instance is of a tool of deployment"),
-        ("--propagate-labels", "app.kubernetes.io/*", "app.kubernetes.io/instance is of a tool of deployment"),
-        ("--propagate-annotations", "argocd.argoproj.io/sync-wave", "argocd.argoproj.io/ is of a tool of deployment"),
+        (
+            "--propagate-labels",
+            "team,app.kubernetes.io/instance",
+            "app.kubernetes.io/instance is of a tool of deployment",
+        ),
+        (
+            "--propagate-labels",
+            "app.kubernetes.io/*",
+            "app.kubernetes.io/instance is of a tool of deployment",
+        ),
+        (
+            "--propagate-annotations",
+            "argocd.argoproj.io/sync-wave",
+            "argocd.argoproj.io/ is of a tool of deployment",
+        ),
         ("--propagate-annotations", "orchestrator.dev/x", "orchestrator.dev/ is set by the orchestrator"),
         ("--propagate-annotations", "*", "must be a key, such as example.com/team"),
     ] {

@@ -46,13 +46,16 @@ fn every_yaml_block_is_yaml_and_of_a_kind() {
 
 #[test]
 fn the_table_of_actions_names_all_of_them() {
-    let mut rows: Vec<(String, String)> =
-        table("| kind | action |").into_iter().map(|row| (row[0].replace('`', ""), row[1].replace('`', ""))).collect();
+    let mut rows: Vec<(String, String)> = table("| kind | action |")
+        .into_iter()
+        .map(|row| (row[0].replace('`', ""), row[1].replace('`', "")))
+        .collect();
     rows.sort();
     let mut actions = Vec::new();
     for kind in super::KINDS {
         let Ok(found) = std::fs::read_dir(directory(kind).join("actions")) else { continue };
-        for action in found.map(|entry| entry.unwrap().path()).filter(|path| path.join("action.lua").exists()) {
+        for action in found.map(|entry| entry.unwrap().path()).filter(|path| path.join("action.lua").exists())
+        {
             actions.push((kind.to_owned(), action.file_name().unwrap().to_str().unwrap().to_owned()));
         }
     }
@@ -62,7 +65,8 @@ fn the_table_of_actions_names_all_of_them() {
 
 #[test]
 fn the_patch_is_where_the_page_says() {
-    let kustomization = document(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/argocd/kustomization.yaml"));
+    let kustomization =
+        document(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/argocd/kustomization.yaml"));
     assert_eq!(kustomization["resources"], json!(["argocd-cm.yaml"]));
     assert!(page().contains("kubectl apply --server-side -k config/argocd"));
 }
@@ -88,7 +92,8 @@ async fn every_line_with_kubectl_wait_waits_for_what_it_says() {
         let (command, comment) = line.split_once('#').unwrap_or((line, ""));
         let fails = comment.contains("fails");
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
-        let output = cluster().kubectl_command().args(&arguments).args(["-n", &namespace.name]).output().unwrap();
+        let output =
+            cluster().kubectl_command().args(&arguments).args(["-n", &namespace.name]).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.success(), !fails, "{line}: {told}");
         println!("{line}");

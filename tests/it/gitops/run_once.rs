@@ -60,12 +60,18 @@ impl Place {
     /// How many Jobs were made, ever.
     fn made(&self) -> usize {
         self.operator.as_ref().unwrap().requests.count_that(|one| {
-            one.method == "POST" && one.path.ends_with("/jobs") && one.status == 201 && !one.query.contains("dryRun")
+            one.method == "POST"
+                && one.path.ends_with("/jobs")
+                && one.status == 201
+                && !one.query.contains("dryRun")
         })
     }
 
     async fn delete(&self, run: &Orchestration) {
-        let foreground = DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
+        let foreground = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Foreground),
+            ..DeleteParams::default()
+        };
         self.runs().delete(&run.name_any(), &foreground).await.unwrap();
         gone(self.runs(), run).await;
     }
@@ -107,7 +113,8 @@ const ROWS: [&str; 10] = [
 
 #[test]
 fn every_row_of_the_page_is_tested() {
-    let rows: Vec<String> = table("| a finished Orchestration in git |").into_iter().map(|row| row[0].clone()).collect();
+    let rows: Vec<String> =
+        table("| a finished Orchestration in git |").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(rows, ROWS);
 }
 
@@ -119,10 +126,15 @@ async fn applied_again_it_stays_as_it_is_and_edited_it_is_refused_with_what_to_d
     let same = place.runs().get("run").await.unwrap();
     assert_eq!((same.resource_version(), same.uid()), (finished.resource_version(), finished.uid()));
 
-    for edit in [json!({"input": {"version": "1.5"}}), json!({"type": "other"}), json!({"resumeFrom": "other"})] {
+    for edit in
+        [json!({"input": {"version": "1.5"}}), json!({"type": "other"}), json!({"resumeFrom": "other"})]
+    {
         let (taken, told) = place.apply(&run(edit));
         assert!(!taken, "{told}");
-        assert!(told.contains("an Orchestration runs once, to run again create one with another name"), "{told}");
+        assert!(
+            told.contains("an Orchestration runs once, to run again create one with another name"),
+            "{told}"
+        );
     }
     let (taken, told) = place.apply(&run(json!({"suspend": true, "activeDeadlineSeconds": 60})));
     assert!(taken, "{told}");
@@ -133,7 +145,10 @@ async fn applied_again_it_stays_as_it_is_and_edited_it_is_refused_with_what_to_d
         })
         .await;
     let (before, after) = (finished.status.unwrap(), edited.status.unwrap());
-    assert_eq!((before.state, before.activities, before.completion_time), (after.state, after.activities, after.completion_time));
+    assert_eq!(
+        (before.state, before.activities, before.completion_time),
+        (after.state, after.activities, after.completion_time)
+    );
     assert_eq!((place.jobs().await, place.made()), (1, 1));
 }
 

@@ -261,8 +261,7 @@ fn what_is_propagated_overrules_neither_the_template_nor_us() {
         "spec": {"containers": [{"name": "main", "image": "x"}]},
     });
     let job = job_with(json!({}), pod, &propagated);
-    for (metadata, team, note) in
-        [("/metadata", "net", "other"), ("/spec/template/metadata", "dns", "kept")]
+    for (metadata, team, note) in [("/metadata", "net", "other"), ("/spec/template/metadata", "dns", "kept")]
     {
         assert_eq!(at(&job, &format!("{metadata}/labels/team")), team);
         assert_eq!(at(&job, &format!("{metadata}/labels/cost")), "7");
