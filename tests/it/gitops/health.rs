@@ -24,10 +24,32 @@ fn health(kind: &str, object: &Value) -> (String, String) {
     (text("status"), text("message"))
 }
 
+/// Adds what is said now of golden objects that a test file does not know yet: to be read before it is believed.
+fn add_missing(kind: &str) {
+    let path = directory(kind).join("health_test.yaml");
+    let mut tests: Vec<Value> = match path.exists() {
+        true => document(&path)["tests"].as_array().cloned().unwrap_or_default(),
+        false => Vec::new(),
+    };
+    for (_, name, object) in golden::all().into_iter().filter(|(of, ..)| of == kind) {
+        let input = json!(format!("testdata/{name}.yaml"));
+        if tests.iter().all(|test| test["inputPath"] != input) {
+            let (status, message) = health(kind, &object);
+            tests.push(json!({"inputPath": input, "healthStatus": {"status": status, "message": message}}));
+        }
+    }
+    golden::write(&path, &json!({ "tests": tests }));
+}
+
 #[test]
 fn every_check_says_of_every_golden_object_what_its_test_file_says() {
+    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
+    let writes = std::env::var_os("UPDATE_ARTEFACTS").is_some_and(|value| value == "1");
     let mut seen = 0;
     for kind in KINDS {
+        if writes {
+            add_missing(kind);
+        }
         let tests = document(&directory(kind).join("health_test.yaml"));
         let mut told: Vec<(String, String, String)> = Vec::new();
         for test in tests["tests"].as_array().unwrap() {
