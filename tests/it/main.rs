@@ -28,6 +28,7 @@ mod counts;
 mod data;
 mod definitions;
 mod embedded_server;
+mod gitops;
 mod job_role;
 mod leader;
 mod lint_command;

@@ -45,17 +45,6 @@ end
 
 local FINAL = {Succeeded = true, Skipped = true, Failed = true, Cancelled = true, NotStarted = true}
 
--- What is in trouble comes first.
-local function rank(entry)
-  local state, reason = text(entry.state), text(entry.reason)
-  if FINAL[state] then return nil end
-  if state == "Retrying" then return 1 end
-  if reason ~= "" then return 2 end
-  if state == "Running" then return 4 end
-  if state == "Pending" or state == "" then return nil end
-  return 3
-end
-
 local function told(id, entry)
   local why = short(entry.reason, 64)
   if entry.state == "Retrying" then
@@ -70,18 +59,33 @@ local function told(id, entry)
   return id .. " (" .. why .. ")"
 end
 
--- The three that matter most, by name where they matter equally, and how many there are: one look at each.
+-- The three that matter most, what is in trouble first and by name where they matter equally, and how many there are:
+-- one short look at each, because there may be a thousand.
 local function waits()
-  local best, count = {}, 0
+  local type, best, count, last, last_id = type, {}, 0, 5, ""
   for id, entry in pairs(map(status.activities)) do
-    local place = type(entry) == "table" and type(id) == "string" and rank(entry)
-    if place then
-      count = count + 1
-      local at = #best
-      while at > 0 and (place < best[at].place or (place == best[at].place and id < best[at].id)) do at = at - 1 end
-      if at < 3 then
-        table.insert(best, at + 1, {place = place, id = id, entry = entry})
-        best[4] = nil
+    if type(entry) == "table" and type(id) == "string" then
+      local state, reason, place = entry.state, entry.reason, nil
+      if FINAL[state] then
+        place = nil
+      elseif state == "Retrying" then
+        place = 1
+      elseif type(reason) == "string" and reason ~= "" then
+        place = 2
+      elseif state == "Running" then
+        place = 4
+      elseif type(state) == "string" and state ~= "Pending" then
+        place = 3
+      end
+      if place then
+        count = count + 1
+        if place < last or (place == last and id < last_id) then
+          local at = #best
+          while at > 0 and (place < best[at].place or (place == best[at].place and id < best[at].id)) do at = at - 1 end
+          table.insert(best, at + 1, {place = place, id = id, entry = entry})
+          best[4] = nil
+          if best[3] then last, last_id = best[3].place, best[3].id end
+        end
       end
     end
   end
@@ -122,7 +126,7 @@ if accepted.status ~= "True" then
 end
 local progress = short(status.progress, 32)
 if map(obj.spec).suspend == true and reconciling.reason == "Suspended" then
-  return {status = "Suspended", message = says(reconciling, "is suspended")}
+  return {status = "Suspended", message = text(reconciling.message)}
 end
 local parts, waiting = {}, waits()
 if map(obj.spec).suspend == true then table.insert(parts, "suspending") end
