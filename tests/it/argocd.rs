@@ -9,6 +9,7 @@ mod health;
 mod hooks;
 mod install;
 mod objects;
+mod page;
 mod prune;
 mod waves;
 
@@ -125,13 +126,14 @@ async fn a_real_argo_cd_syncs_gates_follows_and_deletes_what_is_in_git() {
     install::from_the_chart_with_the_samples(&argo).await;
     drift::a_second_sync_of_chart_and_samples_changes_nothing(&argo).await;
     // Beside each other, each in a namespace of its own; one that fails does not hide what the others tell.
-    let scenarios: [(&str, Scenario<'_>); 7] = [
+    let scenarios: [(&str, Scenario<'_>); 8] = [
         ("health", health::follows(&argo).boxed_local()),
         ("waves", waves::wait_for_definitions_and_runs(&argo).boxed_local()),
         ("hooks", hooks::gate_a_sync(&argo).boxed_local()),
         ("names", hooks::have_names_of_any_length(&argo).boxed_local()),
         ("pruning", prune::leaves_what_the_operator_makes(&argo).boxed_local()),
         ("deletion", deletion::ends_everything(&argo).boxed_local()),
+        ("page", page::deploys_what_it_shows(&argo).boxed_local()),
         ("actions", actions::do_what_they_say(&argo).boxed_local()),
     ];
     let ended = scenarios.map(|(name, scenario)| async move {

@@ -6,7 +6,7 @@ mod health;
 mod kstatus;
 mod lua;
 mod metadata;
-mod page;
+pub mod page;
 mod run_once;
 
 use std::path::PathBuf;

@@ -37,18 +37,25 @@ impl<'a> Application<'a> {
     }
 
     async fn with(argo: &'a Argo, name: &str, policy: Value) -> Self {
+        let application = Self::of_nothing(argo, name).await;
+        let source = json!({"repoURL": application.url(), "targetRevision": "main", "path": "."});
+        create(argo, name, name, source, policy).await;
+        application
+    }
+
+    /// Makes namespace and repository of one that the test itself makes.
+    pub async fn of_nothing(argo: &'a Argo, name: &str) -> Self {
         let repository = argo.state().join("scenarios").join(name);
         std::fs::create_dir_all(&repository).unwrap();
         let namespace = TestNamespace::on(argo.client.clone(), name).await;
         let application = Self { argo, name: name.to_owned(), namespace, repository };
         application.git(&["init", "--quiet", "--initial-branch", "main"]);
         application.commit(&[]);
-        let source = json!({"repoURL": application.url(), "targetRevision": "main", "path": "."});
-        create(argo, name, name, source, policy).await;
         application
     }
 
-    fn url(&self) -> String {
+    /// Where its manifests are.
+    pub fn url(&self) -> String {
         format!("file://{}", self.repository.display())
     }
 
@@ -107,13 +114,17 @@ impl<'a> Application<'a> {
         state
     }
 
+    /// The newest commit.
+    pub fn head(&self) -> String {
+        let parse = Command::new("git").arg("-C").arg(&self.repository).args(["rev-parse", "HEAD"]).output();
+        String::from_utf8(parse.unwrap().stdout).unwrap().trim().to_owned()
+    }
+
     /// Waits until what is committed is Synced, and what is in it Healthy.
     pub async fn done(&self) -> Value {
-        let head =
-            Command::new("git").arg("-C").arg(&self.repository).args(["rev-parse", "HEAD"]).output().unwrap();
-        let head = String::from_utf8(head.stdout).unwrap();
         self.refresh("normal").await;
-        self.until("what is committed is Synced and Healthy", |all| is_done(all, head.trim())).await
+        let head = self.head();
+        self.until("what is committed is Synced and Healthy", |all| is_done(all, &head)).await
     }
 
     /// Lets Argo CD compare anew, and returns what it says then.

@@ -58,6 +58,7 @@ pub async fn a_second_sync_of_chart_and_samples_changes_nothing(argo: &Argo) {
     let all = argo.applications().list(&ListParams::default()).await.unwrap();
     let names: Vec<String> = all.items.into_iter().map(|one| one.metadata.name.unwrap()).collect();
     let (mut applied, mut compared, mut by_server) = (0, 0, 0);
+    let (mut server_applied, mut server_applied_compared) = (0, 0);
     for name in &names {
         applied += assert_second_sync_changes_nothing(argo, name).await;
         compared += assert_synced(name, &refresh(argo, name, "hard").await);
@@ -69,7 +70,16 @@ pub async fn a_second_sync_of_chart_and_samples_changes_nothing(argo: &Argo) {
         by_server += assert_synced(name, &refresh(argo, name, "hard").await);
         let (same, text) = argo.argocd(&["app", "diff", name, "--server-side-diff"]);
         assert!(same && text.is_empty(), "{name}: {text}");
+
+        // As docs/gitops.md advises for the operator: applied, and compared, by the rules of the server.
+        let options = json!({"spec": {"syncPolicy": {"syncOptions": ["CreateNamespace=true", "ServerSideApply=true"]}}});
+        argo.applications().patch(name, &PatchParams::default(), &Patch::Merge(options)).await.unwrap();
+        server_applied += assert_second_sync_changes_nothing(argo, name).await;
+        server_applied_compared += assert_synced(name, &refresh(argo, name, "hard").await);
     }
+    argo.covers(format!(
+        "with ServerSideApply: 0 of {server_applied} changed, 0 of {server_applied_compared} differ"
+    ));
     argo.covers(format!("a second sync of {} Applications: 0 of {applied} objects changed", names.len()));
     argo.covers(format!(
         "a hard refresh: 0 of {compared} objects differ; with server-side diff 0 of {by_server}"
