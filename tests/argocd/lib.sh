@@ -9,7 +9,8 @@ source "$root/tests/cluster/lib.sh"
 control_plane=$state
 state=$control_plane/argocd
 # Unix socket paths end at 108 bytes, and the state directory may be longer.
-ask_pass=/tmp/orchestrator-$(state_hash).sock
+ask_pass=$state/ask-pass.sock
+((${#ask_pass} < 108)) || ask_pass=/tmp/orchestrator-$(state_hash).sock
 
 kubectl() {
     "$control_plane/bin/kubectl" --kubeconfig "$control_plane/kubeconfig" --cache-dir "$control_plane/discovery" --request-timeout 30s "$@"
