@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::engine::metadata::Pattern;
 use crate::telemetry::LogFormat;
 
 pub mod controller;
@@ -103,6 +104,13 @@ pub struct ControllerArguments {
     /// stays.
     #[arg(long, env = "ORCHESTRATOR_JOB_RETENTION", default_value = "24h", value_parser = duration::parse)]
     pub job_retention: Duration,
+    /// Copy these labels of Orchestrations to their Jobs and pods: a key, or a prefix such as example.com/*. More than once,
+    /// or with commas in between. Default: none.
+    #[arg(long, env = "ORCHESTRATOR_PROPAGATE_LABELS", value_delimiter = ',', value_parser = Pattern::parse)]
+    pub propagate_labels: Vec<Pattern>,
+    /// Copy these annotations of Orchestrations to their Jobs and pods, in the same form. Default: none.
+    #[arg(long, env = "ORCHESTRATOR_PROPAGATE_ANNOTATIONS", value_delimiter = ',', value_parser = Pattern::parse)]
+    pub propagate_annotations: Vec<Pattern>,
     /// What to log: a level, or directives such as info,kube=debug.
     #[arg(long, env = "ORCHESTRATOR_LOG_LEVEL", default_value = "info")]
     pub log_level: String,

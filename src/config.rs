@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use crate::engine::lease::Terms;
+use crate::engine::metadata::Allowed;
 
 /// Which namespaces the operator works in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub job_retention: Duration,
     /// How long nothing may have referred to a pinned definition before it is deleted.
     pub revision_retention: Duration,
+    /// Which labels and annotations go on from an Orchestration to its Jobs and their pods.
+    pub propagation: Allowed,
     /// Name of this process in Events: the pod's name where there is one.
     pub instance: Option<String>,
     /// A mistake made on purpose, by which the tests prove that they would find it.
@@ -91,6 +94,7 @@ impl Default for Settings {
             concurrency: 16,
             job_retention: Duration::from_secs(86_400),
             revision_retention: Duration::from_secs(3600),
+            propagation: Allowed::default(),
             instance: None,
             election: None,
             flaw: None,

@@ -11,6 +11,7 @@ pub mod effect;
 pub mod expression;
 pub mod graph;
 pub mod lease;
+pub mod metadata;
 pub mod names;
 pub mod observe;
 pub mod path;

@@ -49,7 +49,7 @@ use super::schema;
          && (!has(self.correlationId) || self.correlationId == oldSelf.correlationId) \
          && has(self.resumeFrom) == has(oldSelf.resumeFrom) \
          && (!has(self.resumeFrom) || self.resumeFrom == oldSelf.resumeFrom)"
-    ).message("spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished)"),
+    ).message("spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished): an Orchestration runs once, to run again create one with another name"),
     validation = Rule::new(
         "!has(oldSelf.shutdown) || (has(self.shutdown) && (oldSelf.shutdown == 'Stop' || self.shutdown == 'Terminate'))"
     ).message("shutdown cannot be taken back: it goes from unset to Stop to Terminate")

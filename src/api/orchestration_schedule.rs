@@ -129,7 +129,8 @@ pub enum CatchUp {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrchestrationTemplate {
-    /// Labels and annotations of every run.
+    /// Labels and annotations of every run. Those of tools of deployment (Argo CD, Helm, Flux, Kustomize, kubectl) are left
+    /// out, `app.kubernetes.io/instance` too: a run that carried them would be taken for one of their objects.
     #[serde(default, skip_serializing_if = "TemplateMetadata::is_empty")]
     pub metadata: TemplateMetadata,
 

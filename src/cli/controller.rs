@@ -16,6 +16,7 @@ use super::{ControllerArguments, ElectionArguments};
 use crate::clock::SteadyClock;
 use crate::config::{Election, Scope, Settings, identity, instance};
 use crate::engine::lease::Terms;
+use crate::engine::metadata::Allowed;
 use crate::health::Health;
 use crate::monitor::Monitor;
 use crate::{app, client, server, shutdown, telemetry};
@@ -32,6 +33,10 @@ pub fn run(arguments: ControllerArguments) -> anyhow::Result<ExitCode> {
         concurrency: arguments.concurrency,
         job_retention: arguments.job_retention,
         revision_retention: Duration::from_secs(arguments.revision_retention_seconds.into()),
+        propagation: Allowed {
+            labels: arguments.propagate_labels,
+            annotations: arguments.propagate_annotations,
+        },
         instance: instance(),
         flaw: None,
         election: election(arguments.election)?,

@@ -173,6 +173,7 @@ async fn carry_out(
             format!("ActivityDefinition \"{}\" has no job, and no message bus is configured", compiled.type_);
         return Ok(Some(((*activity, *attempt), failed(FailureReason::InvalidJobTemplate, message))));
     };
+    let propagated = context.settings.propagation.of(&orchestration.metadata);
     let body = build(&JobRequest {
         namespace: &namespace,
         orchestration: &name,
@@ -189,6 +190,7 @@ async fn carry_out(
         starting_deadline_seconds: compiled.starting_deadline_seconds,
         inputs,
         template,
+        propagated: &propagated,
     });
     let issue = match context.jobs.start(&namespace, &uid, &job, flaw::job_body(context, body)).await {
         Start::Accepted => Issue::Requested { at: now },

@@ -110,14 +110,15 @@ start_process() {
 }
 
 # Pids of what was started for this state directory and is not recorded: start_process marks its environment, and children
-# (the shims of containerd) inherit it. Also finds what is left when the state file was deleted by hand.
+# (the shims of containerd) inherit it. Also finds what is left when the state file was deleted by hand, and the Argo CD that
+# tests/argocd keeps in a directory within.
 unrecorded_pids() {
     local file pid name recorded=" "
     for name in $(recorded_processes); do
         recorded+="$(pid_of "$name") "
     done
     # Other users' files cannot be read, and processes end while this looks: neither is an error.
-    { grep -lzxF "ORCHESTRATOR_CLUSTER_PROCESS=$state" /proc/[0-9]*/environ 2>/dev/null || true; } | while read -r file; do
+    { grep -lzxF -e "ORCHESTRATOR_CLUSTER_PROCESS=$state" -e "ORCHESTRATOR_CLUSTER_PROCESS=$state/argocd" /proc/[0-9]*/environ 2>/dev/null || true; } | while read -r file; do
         pid=${file#/proc/} pid=${pid%/environ}
         if [[ $recorded != *" $pid "* && -n $(start_time "$pid") ]]; then
             printf '%s\n' "$pid"
@@ -143,7 +144,7 @@ end_everything() {
     kill_recorded $(recorded_processes)
     kill_until_gone processes unrecorded_pids
     clean_node
-    rm -rf "${state:?}"/{state,etcd,apiserver,node,bin,discovery,kubeconfig,tokens.csv,sa.key}
+    rm -rf "${state:?}"/{state,etcd,apiserver,node,bin,argocd,discovery,kubeconfig,tokens.csv,sa.key,operator.tar}
 }
 
 # wait_for PROCESS WHAT COMMAND...: until the command succeeds. Gives up when the process has ended or patience has.

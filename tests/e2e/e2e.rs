@@ -18,7 +18,7 @@ use crate::support::cluster::{PATIENCE, TestNamespace, cluster};
 /// Whether the control plane has a node. Where it has none the test is left out, and says so past the harness, which
 /// shows the output of failed tests only; with ORCHESTRATOR_REQUIRE_NODE=1 it fails.
 #[allow(clippy::disallowed_methods)] // a setting of the tests
-fn has_node(test: &str) -> bool {
+pub fn has_node(test: &str) -> bool {
     if cluster().state("node") == "ready" {
         return true;
     }

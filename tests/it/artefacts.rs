@@ -4,6 +4,7 @@
 //! in the tests with the real one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod argocd;
 mod crds;
 mod image;
 mod metrics;

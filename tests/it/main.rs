@@ -18,6 +18,7 @@ mod support;
 mod e2e;
 
 mod architecture;
+mod argocd;
 mod artefacts;
 mod bad_input;
 mod chart;
@@ -27,6 +28,7 @@ mod counts;
 mod data;
 mod definitions;
 mod embedded_server;
+mod gitops;
 mod job_role;
 mod leader;
 mod lint_command;

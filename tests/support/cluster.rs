@@ -137,6 +137,8 @@ pub struct TestNamespace {
     pub name: String,
     /// A client that may do everything.
     pub client: Client,
+    /// Whether it goes with its whole control plane, and not with this value.
+    is_left: bool,
 }
 
 impl TestNamespace {
@@ -154,7 +156,15 @@ impl TestNamespace {
         };
         let api: Api<Namespace> = Api::all(client.clone());
         let made = api.create(&PostParams::default(), &namespace).await.unwrap();
-        Self { name: made.name_any(), client }
+        Self { name: made.name_any(), client, is_left: false }
+    }
+
+    /// Makes a namespace of this name on any control plane, which takes it down with itself.
+    pub async fn on(client: Client, name: &str) -> Self {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..Default::default() };
+        let namespace = Namespace { metadata, ..Default::default() };
+        Api::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        Self { name: name.to_owned(), client, is_left: true }
     }
 
     /// Makes a namespace.
@@ -267,6 +277,9 @@ impl TestNamespace {
 
 impl Drop for TestNamespace {
     fn drop(&mut self) {
+        if self.is_left {
+            return;
+        }
         // On a runtime of its own: the test's ends with the test, and would take the request with it.
         let name = self.name.clone();
         let deleter = std::thread::spawn(move || {

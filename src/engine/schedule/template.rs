@@ -11,6 +11,7 @@ use crate::api::common::Object;
 use crate::api::orchestration_schedule::OrchestrationTemplate;
 use crate::api::{Orchestration, OrchestrationSchedule, labels};
 use crate::engine::acceptance::{self, INPUT_TOO_LARGE, Refusal};
+use crate::engine::metadata::{is_qualified, without_tools};
 use crate::engine::names::label_value;
 use crate::engine::problem::{Problem, ProblemCode};
 use crate::engine::schema::Schema;
@@ -19,9 +20,6 @@ use crate::engine::schema::Schema;
 pub const INPUT: &str = "spec.orchestrationTemplate.spec.input";
 /// Path of the template's metadata.
 const METADATA: &str = "spec.orchestrationTemplate.metadata";
-/// Longest prefix, and longest name, of the key of a label.
-const MAX_PREFIX: usize = 253;
-const MAX_NAME: usize = 63;
 
 /// How a run is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +36,10 @@ pub enum Name<'n> {
 pub fn run(schedule: &OrchestrationSchedule, name: Name<'_>, tick: Timestamp) -> Value {
     let OrchestrationTemplate { metadata, spec } = &schedule.spec.orchestration_template;
     let owner = schedule.metadata.name.as_deref().unwrap_or_default();
-    let mut labels: Object = metadata.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    // A run that carried what tools write on their own objects would be taken for one of theirs.
+    let own =
+        |all| -> Object { without_tools(all).map(|(key, value)| (key.clone(), json!(value))).collect() };
+    let (mut labels, annotations) = (own(&metadata.labels), own(&metadata.annotations));
     labels.insert(labels::SCHEDULE.to_owned(), label_value(owner).into());
     labels.insert(labels::SCHEDULED_TIME.to_owned(), label(tick).into());
     let mut made = json!({
@@ -63,8 +64,8 @@ pub fn run(schedule: &OrchestrationSchedule, name: Name<'_>, tick: Timestamp) ->
     };
     if let Some(own) = made.get_mut("metadata").and_then(Value::as_object_mut) {
         own.insert(field.to_owned(), name.into());
-        if !metadata.annotations.is_empty() {
-            own.insert("annotations".to_owned(), json!(metadata.annotations));
+        if !annotations.is_empty() {
+            own.insert("annotations".to_owned(), Value::Object(annotations));
         }
     }
     made
@@ -138,25 +139,6 @@ pub fn check_input(template: &OrchestrationTemplate, schema: Option<&Schema>) ->
     }
 }
 
-/// Whether a text can be the key of a label or of an annotation.
-fn is_qualified(key: &str) -> bool {
-    let (prefix, name) = key.rsplit_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
-    let is_word = |text: &str, extra: &[u8], upper: bool| {
-        let is_end = |byte: &u8| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || (upper && byte.is_ascii_uppercase())
-        };
-        let bytes = text.as_bytes();
-        bytes.first().is_some_and(is_end)
-            && bytes.last().is_some_and(is_end)
-            && bytes.iter().all(|byte| is_end(byte) || extra.contains(byte))
-    };
-    let is_subdomain = |prefix: &str| {
-        prefix.len() <= MAX_PREFIX
-            && prefix.split('.').all(|part| part.len() <= MAX_NAME && is_word(part, b"-", false))
-    };
-    name.len() <= MAX_NAME && is_word(name, b"-_.", true) && prefix.is_none_or(is_subdomain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +148,10 @@ mod tests {
             "apiVersion": "orchestrator.dev/v1alpha1", "kind": "OrchestrationSchedule",
             "metadata": {"name": name, "namespace": "prod", "uid": "u-1"},
             "spec": {"schedule": "@daily", "orchestrationTemplate": {
-                "metadata": {"labels": {"team": "dns"}, "annotations": {"example.com/note": "n"}},
+                "metadata": {
+                    "labels": {"team": "dns", "app.kubernetes.io/instance": "app", "helm.sh/chart": "c-1"},
+                    "annotations": {"example.com/note": "n", "argocd.argoproj.io/sync-wave": "3"},
+                },
                 "spec": {"type": "t.example.com", "input": {"diff": true}, "correlationId": "c"},
             }},
         }))

@@ -1,8 +1,8 @@
 //! The Job of one attempt, as an open JSON object.
 //!
 //! Responsible for: the whole Job, a pure function of the request; the contract with the pod (inputs, context,
-//! outputs). Must never: copy anything from the Orchestration's metadata, or drop a field of the template that we do
-//! not know.
+//! outputs). Must never: copy of the Orchestration's metadata more than the operator lets through, or drop a field of
+//! the template that we do not know.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::api::activity_definition::JobTemplate;
 use crate::api::common::Object;
 use crate::api::labels;
 use crate::api::orchestration_definition::DEFAULT_STARTING_DEADLINE_SECONDS;
+use crate::engine::metadata::Propagated;
 use crate::engine::names;
 
 /// The uid that a trial Job carries: of no Orchestration, so that no real Job can have its name.
@@ -55,6 +56,8 @@ pub struct JobRequest<'a> {
     pub inputs: &'a Object,
     /// The pod and the meaning of its exit codes.
     pub template: &'a JobTemplate,
+    /// What goes on of the Orchestration's labels and annotations. On the pod the template's win, and ours over both.
+    pub propagated: &'a Propagated,
 }
 
 /// The Job of one attempt.
@@ -97,6 +100,7 @@ pub fn dry_run(template: &JobTemplate, namespace: &str, name: &str) -> Value {
         starting_deadline_seconds: DEFAULT_STARTING_DEADLINE_SECONDS,
         inputs: &Object::new(),
         template,
+        propagated: &Propagated::default(),
     });
     number_as_written(&mut job, template);
     job
@@ -140,8 +144,8 @@ fn without_time(request: &JobRequest<'_>) -> Value {
         "metadata": {
             "name": names::child_name(request.orchestration, request.uid, request.activity, request.attempt),
             "namespace": request.namespace,
-            "labels": Value::Object(labels(request)),
-            "annotations": Value::Object(annotations(request)),
+            "labels": Value::Object(over(&request.propagated.labels, labels(request))),
+            "annotations": Value::Object(over(&request.propagated.annotations, annotations(request))),
         },
         "spec": {
             // Retries are ours, each in a Job of its own: its name is the record that the attempt was started.
@@ -157,6 +161,13 @@ fn without_time(request: &JobRequest<'_>) -> Value {
             "template": Value::Object(pod::template(request, &labels(request), &annotations(request))),
         },
     })
+}
+
+/// What is propagated, and ours over it.
+fn over(propagated: &Object, ours: Object) -> Object {
+    let mut all = propagated.clone();
+    all.extend(ours);
+    all
 }
 
 /// The labels of the Job and of its pod.

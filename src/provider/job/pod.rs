@@ -19,9 +19,11 @@ pub(super) fn template(request: &JobRequest<'_>, labels: &Object, annotations: &
     let mut template = request.template.template.clone();
     if let Some(metadata) = object(&mut template, "metadata") {
         if let Some(all) = object(metadata, "labels") {
+            complement(all, &request.propagated.labels);
             all.extend(labels.clone());
         }
         if let Some(all) = object(metadata, "annotations") {
+            complement(all, &request.propagated.annotations);
             all.extend(annotations.clone());
             // On the pod only: the volume is projected from here, and the Job need not carry it twice.
             all.insert(labels::INPUT.to_owned(), Value::Object(request.inputs.clone()).to_string().into());
@@ -31,6 +33,13 @@ pub(super) fn template(request: &JobRequest<'_>, labels: &Object, annotations: &
         complete(spec, request);
     }
     template
+}
+
+/// Adds what the template is silent about.
+fn complement(all: &mut Object, propagated: &Object) {
+    for (key, value) in propagated {
+        default(all, key, value.clone());
+    }
 }
 
 fn complete(spec: &mut Object, request: &JobRequest<'_>) {

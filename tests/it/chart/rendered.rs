@@ -43,7 +43,7 @@ fn every_combination_of_values_is_taken_by_the_server() {
         ],
         &[
             "--set",
-            "commonLabels.team=a,commonAnnotations.note=b,podLabels.c=d,podAnnotations.e=f,metrics.service.annotations.g=h,\
+            "commonLabels.team=a,commonAnnotations.note=b,crds.annotations.note=i,podLabels.c=d,podAnnotations.e=f,metrics.service.annotations.g=h,\
             metrics.dashboard.enabled=true,hostUsers=false,serviceAccount.automount=false",
         ],
         &[

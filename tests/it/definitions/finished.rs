@@ -48,7 +48,7 @@ async fn a_spec_is_immutable_but_for_its_deadline() {
         assert_eq!(
             told,
             invalid(
-                "spec: Invalid value: spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished)"
+                "spec: Invalid value: spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished): an Orchestration runs once, to run again create one with another name"
             ),
             "{change}"
         );
@@ -65,7 +65,7 @@ async fn a_spec_is_immutable_but_for_its_deadline() {
     let told = bare.patch("bare", &PatchParams::default(), &added).await.unwrap_err().to_string();
     assert!(
         told.contains(
-            "spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished)"
+            "spec is immutable (except suspend, shutdown, activeDeadlineSeconds and ttlSecondsAfterFinished): an Orchestration runs once, to run again create one with another name"
         ),
         "{told}"
     );

@@ -17,6 +17,10 @@ fn template(value: Value) -> JobTemplate {
 
 /// The Job of a fixed request with these inputs and this template.
 fn job(inputs: Value, pod: Value) -> Value {
+    job_with(inputs, pod, &Propagated::default())
+}
+
+fn job_with(inputs: Value, pod: Value, propagated: &Propagated) -> Value {
     build(&JobRequest {
         namespace: "prod",
         orchestration: "tenant-x7k2p",
@@ -33,6 +37,7 @@ fn job(inputs: Value, pod: Value) -> Value {
         scheduled_time: None,
         inputs: &object(inputs),
         template: &template(pod),
+        propagated,
     })
 }
 
@@ -118,6 +123,7 @@ fn only_a_run_of_a_schedule_knows_a_tick() {
             scheduled_time,
             inputs: &Object::new(),
             template: &pod,
+            propagated: &Propagated::default(),
         })
     };
     let name = "ORCHESTRATOR_SCHEDULED_TIME";
@@ -245,6 +251,27 @@ fn nobody_else_decides_what_the_job_is_called() {
 }
 
 #[test]
+fn what_is_propagated_overrules_neither_the_template_nor_us() {
+    let propagated = Propagated {
+        labels: object(json!({"team": "net", "cost": "7", "app.kubernetes.io/name": "theirs"})),
+        annotations: object(json!({"example.com/note": "other", "orchestrator.dev/activity": "theirs"})),
+    };
+    let pod = json!({
+        "metadata": {"labels": {"team": "dns"}, "annotations": {"example.com/note": "kept"}},
+        "spec": {"containers": [{"name": "main", "image": "x"}]},
+    });
+    let job = job_with(json!({}), pod, &propagated);
+    for (metadata, team, note) in [("/metadata", "net", "other"), ("/spec/template/metadata", "dns", "kept")]
+    {
+        assert_eq!(at(&job, &format!("{metadata}/labels/team")), team);
+        assert_eq!(at(&job, &format!("{metadata}/labels/cost")), "7");
+        assert_eq!(at(&job, &format!("{metadata}/annotations/example.com~1note")), note);
+        assert_eq!(at(&job, &format!("{metadata}/labels/app.kubernetes.io~1name")), "orchestrator-activity");
+        assert_eq!(at(&job, &format!("{metadata}/annotations/orchestrator.dev~1activity")), "ingress");
+    }
+}
+
+#[test]
 fn long_names_are_whole_in_annotations_and_cut_in_labels() {
     let orchestration = "a.".repeat(100) + "b";
     let job = build(&JobRequest {
@@ -263,6 +290,7 @@ fn long_names_are_whole_in_annotations_and_cut_in_labels() {
         scheduled_time: None,
         inputs: &Object::new(),
         template: &template(json!({"spec": {"containers": [{}]}})),
+        propagated: &Propagated::default(),
     });
     for metadata in ["/metadata", "/spec/template/metadata"] {
         assert_eq!(
