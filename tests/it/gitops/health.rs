@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{KINDS, directory, document, golden, lua, read};
 
 /// Most instructions that a check may take: on a slow machine that is far below a millisecond.
-const MOST_INSTRUCTIONS: u64 = 60_000;
+const MOST_INSTRUCTIONS: u64 = 40_000;
 
 fn script(kind: &str) -> String {
     read(&directory(kind).join("health.lua"))

@@ -10,7 +10,7 @@ use orchestrator::api::{Orchestration, OrchestrationSchedule};
 use orchestrator::engine::metadata::{Allowed, Pattern, TOOL_KEYS, TOOL_PREFIXES, is_of_a_tool};
 use serde_json::{Value, json};
 
-use crate::support::cluster::TestNamespace;
+use crate::support::cluster::{TestNamespace, cluster};
 use crate::support::kubelet::{Act, Kubelet};
 use crate::support::objects::{activity_with, definition, orchestration, schedule};
 use crate::support::operator::Operator;
@@ -129,4 +129,18 @@ fn a_forbidden_key_is_refused_when_the_operator_starts() {
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains(why) && told.contains(flag), "{told}");
     }
+}
+
+#[test]
+fn the_chart_hands_the_lists_to_the_operator() {
+    let rendered = |set: &str| {
+        let (succeeded, text) = cluster().helm(&["template", "release", "CHART", "--set", set]);
+        assert!(succeeded, "{text}");
+        text
+    };
+    let text =
+        rendered("controller.propagateLabels={team,example.com/*},controller.propagateAnnotations={a.b/c}");
+    assert!(text.contains("- \"--propagate-labels=team,example.com/*\"\n"), "{text}");
+    assert!(text.contains("- \"--propagate-annotations=a.b/c\"\n"), "{text}");
+    assert!(!rendered("replicas=1").contains("propagate"));
 }

@@ -34,7 +34,7 @@ end
 -- Lua cannot tell an empty list from an empty object, and holds integers exactly up to 2^53 only: what would become
 -- another input is refused.
 local function copy(value)
-  if type(value) == "number" and (value > 9007199254740992 or value < -9007199254740992) then
+  if type(value) == "number" and (value >= 9007199254740992 or value <= -9007199254740992) then
     error("the input holds a number that an action cannot copy: use kubectl", 0)
   end
   if type(value) ~= "table" then return value end
