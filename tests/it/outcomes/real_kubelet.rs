@@ -39,7 +39,7 @@ async fn a_program_that_traps_its_deletion_is_tried_again_and_one_that_fails_is_
         let script = format!("trap 'echo interrupted; exit {code}' TERM; sleep 600 & wait");
         real(&scene, id, shell("main", &script), json!({})).await;
     }
-    real(&scene, "failing", shell("main", "echo first; echo the last words >&2; exit 42"), json!({})).await;
+    real(&scene, "failing", shell("main", "echo first; echo the last words; exit 42"), json!({})).await;
     let init = json!({"initContainers": [shell("fetch", "echo no disk; exit 4")]});
     real(&scene, "unprepared", shell("main", "true"), init).await;
     let silent = "echo '{\"n\": 1}' > $ORCHESTRATOR_OUTPUT_FILE; echo chatter";
