@@ -15,8 +15,11 @@ const ACTIONS: [(&str, &[&str]); 3] = [
     ("OrchestrationSchedule", &["resume", "run-now", "suspend"]),
 ];
 
+/// A golden object, and what is offered for it.
+type Offer = (&'static str, &'static [&'static str]);
+
 /// What is offered for golden objects.
-const OFFERED: [(&str, &[(&str, &[&str])]); 3] = [
+const OFFERED: [(&str, &[Offer]); 3] = [
     (
         "OrchestrationDefinition",
         &[
