@@ -267,7 +267,7 @@ async fn what_was_there_before_the_policies_can_be_labelled_and_deleted_but_not_
     let policies = Policies::install_in(namespace).await;
     let name = policies.namespace.name.clone();
     let both = ["orchdef/ring", "actdef/host"];
-    cluster().kubectl(&[&["-n", &name, "label", "team=dns"], both.as_slice()].concat());
+    cluster().kubectl(&["-n", &name, "label", both[0], both[1], "team=dns"]);
     let arguments = ["apply", "--server-side", "--force-conflicts", "-n", &name];
     let (taken, said) = cluster().kubectl_on(&ring("after").to_string(), &arguments);
     assert!(!taken && said.contains("dependency cycle among"), "{said}");
