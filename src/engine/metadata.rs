@@ -20,19 +20,27 @@ const MAX_NAME: usize = 63;
 /// taken for one of theirs, and pruned.
 pub const TOOL_PREFIXES: &[&str] = &[
     "argocd.argoproj.io/",
+    "link.argocd.argoproj.io/",
+    "argocd-image-updater.argoproj.io/",
+    "notifications.argoproj.io/",
     "notified.notifications.argoproj.io/",
     "helm.sh/",
     "meta.helm.sh/",
-    "kustomize.toolkit.fluxcd.io/",
+    "kubectl.kubernetes.io/",
+    "reconcile.fluxcd.io/",
+    "event.toolkit.fluxcd.io/",
     "helm.toolkit.fluxcd.io/",
+    "image.toolkit.fluxcd.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "notification.toolkit.fluxcd.io/",
+    "source.toolkit.fluxcd.io/",
     "config.kubernetes.io/",
     "alpha.config.kubernetes.io/",
     "internal.config.kubernetes.io/",
 ];
 
-/// Other keys of that kind: the label by which Argo CD may track, and what `kubectl apply` remembers.
-pub const TOOL_KEYS: &[&str] =
-    &["app.kubernetes.io/instance", "kubectl.kubernetes.io/last-applied-configuration"];
+/// Another key of that kind: the label by which Argo CD may track.
+pub const TOOL_KEYS: &[&str] = &["app.kubernetes.io/instance"];
 
 /// What we, or the Job controller, put on a Job and its pod.
 const TAKEN: &[&str] = &[
@@ -181,7 +189,10 @@ mod tests {
             ("argocd.argoproj.io/*", "argocd.argoproj.io/ is"),
             ("app.kubernetes.io/instance", "app.kubernetes.io/instance is"),
             ("app.kubernetes.io/*", "app.kubernetes.io/instance is"),
-            ("kubectl.kubernetes.io/*", "kubectl.kubernetes.io/last-applied-configuration is"),
+            ("kubectl.kubernetes.io/*", "kubectl.kubernetes.io/ is"),
+            ("kubectl.kubernetes.io/last-applied-configuration", "kubectl.kubernetes.io/ is"),
+            ("link.argocd.argoproj.io/external-link", "link.argocd.argoproj.io/ is"),
+            ("reconcile.fluxcd.io/requestedAt", "reconcile.fluxcd.io/ is"),
             ("meta.helm.sh/release-name", "meta.helm.sh/ is"),
             ("helm.sh/*", "helm.sh/ is"),
             ("kustomize.toolkit.fluxcd.io/name", "kustomize.toolkit.fluxcd.io/ is"),

@@ -118,6 +118,19 @@ fn outcomes() -> Vec<(&'static str, &'static str, &'static str, Outcome)> {
         (schedule, "suspend", "succeeding", spec(json!({"suspend": true}))),
         (schedule, "resume", "suspended", spec(json!({"suspend": false}))),
         (schedule, "run-now", "succeeding", Outcome::Created(triggered)),
+        (schedule, "run-now", "missing-definition", Outcome::Error("the schedule is not Ready")),
+        (
+            "OrchestrationDefinition",
+            "create-run",
+            "inactive",
+            Outcome::Error("not Ready, not active, or its runs need"),
+        ),
+        (
+            "OrchestrationDefinition",
+            "create-run",
+            "needs-input",
+            Outcome::Error("not Ready, not active, or its runs need"),
+        ),
         (
             "OrchestrationDefinition",
             "create-run",
@@ -325,7 +338,7 @@ fn run_now_makes_what_the_command_makes() {
     let long =
         ["a".repeat(253), format!("{}.{}", "b".repeat(62), "c".repeat(20)), format!("{}-.x", "d".repeat(61))];
     for (of, _, mut object) in golden::all() {
-        if of != "OrchestrationSchedule" {
+        if of != "OrchestrationSchedule" || !offered(of, &object).iter().any(|action| action == "run-now") {
             continue;
         }
         for name in std::iter::once(object.name()).chain(long.clone()) {
@@ -382,6 +395,29 @@ fn an_input_that_an_action_cannot_copy_is_refused() {
     ] {
         let (made, expected) = with(input).unwrap();
         assert_eq!(made, expected);
+    }
+    // An action that changes an object sends all of it back.
+    let changing = |input: &Value| {
+        let mut run = golden_object("Orchestration", "running");
+        run["spec"]["input"] = input.clone();
+        let mut reported = golden_object("Orchestration", "running");
+        let all = reported["status"]["activities"].as_object_mut().unwrap();
+        all.values_mut().next().unwrap()["outputs"] = input.clone();
+        let mut schedule = golden_object("OrchestrationSchedule", "succeeding");
+        schedule["spec"]["orchestrationTemplate"]["spec"]["input"] = input.clone();
+        let run = ["suspend", "resume", "stop", "terminate"].map(|action| ("Orchestration", action, &run));
+        let reported = [("Orchestration", "suspend", &reported)];
+        let schedule = ["suspend", "resume"].map(|action| ("OrchestrationSchedule", action, &schedule));
+        let all = run.into_iter().chain(reported).chain(schedule);
+        all.map(|(kind, action, object)| act(kind, action, object).map(|_| ())).collect::<Vec<_>>()
+    };
+    for input in [json!({"a": [{}]}), json!({"a": [[]]}), json!({"n": 9_007_199_254_740_993_i64})] {
+        for result in changing(&input) {
+            assert!(result.unwrap_err().contains("use kubectl"), "{input}");
+        }
+    }
+    for result in changing(&json!({"tags": [], "a": [1, {"b": {}}], "n": 9_007_199_254_740_991_i64})) {
+        assert_eq!(result, Ok(()));
     }
     // Nothing, and nothing at all, are the same input.
     let (made, _) = with(json!({})).unwrap();

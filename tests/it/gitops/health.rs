@@ -78,6 +78,37 @@ fn every_check_says_of_every_golden_object_what_its_test_file_says() {
     println!("{seen} golden objects have the health that is expected");
 }
 
+/// A golden object with a condition that says this.
+fn saying(kind: &str, name: &str, type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    let mut object = document(&directory(kind).join(format!("testdata/{name}.yaml")));
+    let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+    let condition = conditions.iter_mut().find(|condition| condition["type"] == type_).unwrap();
+    for (key, value) in [("status", status), ("reason", reason), ("message", message)] {
+        condition[key] = json!(value);
+    }
+    object
+}
+
+#[test]
+fn trouble_is_told_while_there_is_still_something_under_way() {
+    let told = |status: &str, message: &str| (status.to_owned(), message.to_owned());
+    let words = "the ControllerRevision that it runs from is gone";
+    let lost = saying("Orchestration", "running", "Reconciling", "True", "RevisionNotFound", words);
+    assert_eq!(health("Orchestration", &lost), told("Progressing", &format!("RevisionNotFound: {words}")));
+    let mut draining = document(&directory("Orchestration").join("testdata/running.yaml"));
+    draining["status"]["activities"]["network"] = json!({"tier": 0, "state": "Failed", "reason": "ExitCode"});
+    assert_eq!(
+        health("Orchestration", &draining),
+        told("Progressing", "1/5, network has failed, waiting for cache, database")
+    );
+    // What heals by itself hides no failure.
+    let (kind, not_found) = ("OrchestrationSchedule", "DefinitionNotFound");
+    let fresh = saying(kind, "succeeding", "Ready", "False", not_found, "no definition");
+    assert_eq!(health(kind, &fresh), told("Progressing", "DefinitionNotFound: no definition"));
+    let failing = saying(kind, "failing-nightly", "Ready", "False", not_found, "no definition");
+    assert_eq!(health(kind, &failing).0, "Degraded");
+}
+
 #[test]
 fn what_nobody_has_seen_is_progressing() {
     for kind in KINDS {
@@ -139,6 +170,8 @@ fn may_be_healthy(kind: &str, object: &Value) -> bool {
     let is_seen = status["observedGeneration"].is_number()
         && status["observedGeneration"].as_f64() == object["metadata"]["generation"].as_f64();
     is_seen
+        && !says("Stalled", "True")
+        && !says("Reconciling", "True")
         && match kind {
             "Orchestration" => {
                 says("Finished", "True") && says("Succeeded", "True") && status["completionTime"].is_string()

@@ -136,7 +136,8 @@ async fn applied_again_it_stays_as_it_is_and_edited_it_is_refused_with_what_to_d
             "{told}"
         );
     }
-    let (taken, told) = place.apply(&run(json!({"suspend": true, "activeDeadlineSeconds": 60})));
+    let edit = json!({"suspend": true, "shutdown": "Terminate", "activeDeadlineSeconds": 60});
+    let (taken, told) = place.apply(&run(edit));
     assert!(taken, "{told}");
     let edited = place
         .namespace
@@ -222,6 +223,13 @@ async fn a_ttl_deletes_it_and_what_applies_it_again_runs_it_again() {
     }
     assert_eq!(place.made(), 2);
     assert!(uids.windows(2).all(|pair| pair[0] != pair[1]));
+    // The same by an edit of one that has finished.
+    let (place, finished) = Place::with_a_run().await;
+    assert!(place.apply(&with_ttl).0);
+    gone(place.runs(), &finished).await;
+    assert!(place.apply(&run(json!({}))).0);
+    place.namespace.finished("run").await;
+    assert_eq!(place.made(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

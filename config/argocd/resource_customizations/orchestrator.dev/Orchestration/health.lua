@@ -62,12 +62,12 @@ end
 -- The three that matter most, what is in trouble first and by name where they matter equally, and how many there are:
 -- one short look at each, because there may be a thousand.
 local function waits()
-  local type, best, count, last, last_id = type, {}, 0, 5, ""
+  local type, best, count, last, last_id, failed = type, {}, 0, 5, "", nil
   for id, entry in pairs(map(status.activities)) do
     if type(entry) == "table" and type(id) == "string" then
       local state, reason, place = entry.state, entry.reason, nil
       if FINAL[state] then
-        place = nil
+        if state == "Failed" and (failed == nil or id < failed) then failed = id end
       elseif state == "Retrying" then
         place = 1
       elseif type(reason) == "string" and reason ~= "" then
@@ -89,7 +89,8 @@ local function waits()
       end
     end
   end
-  if count == 0 then return nil end
+  if failed and #failed > 63 then failed = "one with a long name" end
+  if count == 0 then return nil, failed end
   local names = {}
   for at, one in ipairs(best) do
     local id = one.id
@@ -98,7 +99,7 @@ local function waits()
   end
   local all = table.concat(names, ", ")
   if count > #best then all = all .. " and " .. (count - #best) .. " more" end
-  return all
+  return all, failed
 end
 
 local succeeded, finished = condition("Succeeded"), condition("Finished")
@@ -128,10 +129,15 @@ local progress = short(status.progress, 32)
 if map(obj.spec).suspend == true and reconciling.reason == "Suspended" then
   return {status = "Suspended", message = text(reconciling.message)}
 end
-local parts, waiting = {}, waits()
+-- What holds up the run as a whole.
+if reconciling.reason ~= "Progressing" and reconciling.reason ~= "Suspended" then
+  return {status = "Progressing", message = says(reconciling, "is under way")}
+end
+local parts, waiting, failed = {}, waits()
 if map(obj.spec).suspend == true then table.insert(parts, "suspending") end
 if map(obj.spec).shutdown ~= nil or status.stopTime ~= nil then table.insert(parts, "stopping") end
 if progress ~= "" then table.insert(parts, progress) end
+if failed then table.insert(parts, failed .. " has failed") end
 if waiting then table.insert(parts, "waiting for " .. waiting) end
 if #parts == 0 then return {status = "Progressing", message = says(reconciling, "is under way")} end
 return {status = "Progressing", message = table.concat(parts, ", ")}

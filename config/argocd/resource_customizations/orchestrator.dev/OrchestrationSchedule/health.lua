@@ -1,6 +1,6 @@
 -- Degraded when it is not Ready, or when the run that has ended last did not succeed; Healthy otherwise, also while it is
 -- suspended and while runs are under way: Suspended would hold up sync waves for as long. A definition that is still to
--- come, or to become Ready, is waited for: a sync may bring both at once. The annotation
+-- come, or to become Ready, is waited for, unless the last run has failed: a sync may bring both at once. The annotation
 -- orchestrator.dev/ignore-last-result: "true" leaves the last result out. The status follows kstatus too.
 local function map(value)
   if type(value) == "table" then return value end
@@ -42,13 +42,6 @@ local ready, stalled, last = condition("Ready"), condition("Stalled"), map(statu
 if stalled.status == "True" then
   return {status = "Degraded", message = says(stalled, "takes an edit to become ready")}
 end
-if ready.status == "False" then
-  local heals = ready.reason == "DefinitionNotFound" or ready.reason == "DefinitionNotReady"
-  return {status = heals and "Progressing" or "Degraded", message = says(ready, "is not ready")}
-end
-if ready.status ~= "True" or condition("Reconciling").status == "True" then
-  return {status = "Progressing", message = says(ready, "is not ready yet")}
-end
 local ignores = map(metadata.annotations)["orchestrator.dev/ignore-last-result"] == "true"
 if status.lastResult ~= nil and last.state ~= "Succeeded" and not ignores then
   local message = text(last.message)
@@ -57,5 +50,12 @@ if status.lastResult ~= nil and last.state ~= "Succeeded" and not ignores then
   if name == "" then name = "of an unknown name" end
   if state == "" then state = "in an unknown state" end
   return {status = "Degraded", message = "the last run, " .. name .. ", is " .. state .. ": " .. message}
+end
+if ready.status == "False" then
+  local heals = ready.reason == "DefinitionNotFound" or ready.reason == "DefinitionNotReady"
+  return {status = heals and "Progressing" or "Degraded", message = says(ready, "is not ready")}
+end
+if ready.status ~= "True" or condition("Reconciling").status == "True" then
+  return {status = "Progressing", message = says(ready, "is not ready yet")}
 end
 return {status = "Healthy", message = text(ready.message)}

@@ -56,13 +56,15 @@ end
 
 -- What the tools of deployment write on their own objects: a run that carried it would be taken for one of theirs.
 local PREFIXES = {
-  "argocd.argoproj.io", "notified.notifications.argoproj.io", "helm.sh", "meta.helm.sh", "kustomize.toolkit.fluxcd.io",
-  "helm.toolkit.fluxcd.io", "config.kubernetes.io", "alpha.config.kubernetes.io", "internal.config.kubernetes.io",
+  "argocd.argoproj.io", "link.argocd.argoproj.io", "argocd-image-updater.argoproj.io", "notifications.argoproj.io",
+  "notified.notifications.argoproj.io", "helm.sh", "meta.helm.sh", "kubectl.kubernetes.io", "reconcile.fluxcd.io",
+  "event.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "image.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io",
+  "notification.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "config.kubernetes.io", "alpha.config.kubernetes.io", "internal.config.kubernetes.io",
 }
 local function ours(value)
   local made = {}
   for key, member in pairs(map(value)) do
-    local foreign = key == "app.kubernetes.io/instance" or key == "kubectl.kubernetes.io/last-applied-configuration"
+    local foreign = key == "app.kubernetes.io/instance"
     -- What begins with "prefix/" lies between that and "prefix0".
     for _, prefix in ipairs(PREFIXES) do
       if key >= prefix .. "/" and key < prefix .. "0" then foreign = true end

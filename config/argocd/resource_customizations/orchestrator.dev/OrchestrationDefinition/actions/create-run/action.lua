@@ -25,6 +25,34 @@ local function cut(name, most)
   return last
 end
 
+-- Argo CD runs what it does not offer, too: refused for the same reasons.
+local function map(value)
+  if type(value) == "table" then return value end
+  return {}
+end
+
+local metadata, spec, status = map(obj.metadata), map(obj.spec), map(obj.status)
+
+local function is_ready()
+  if status.observedGeneration ~= metadata.generation then return false end
+  for _, one in pairs(map(status.conditions)) do
+    if type(one) == "table" and one.type == "Ready" then return one.status == "True" end
+  end
+  return false
+end
+
+-- A run that is made so has no input: one that must have some would fail at once.
+local function needs_input()
+  local schema = map(map(spec.schema).openAPIV3Schema)
+  for _, name in pairs(map(schema.required)) do
+    if map(map(schema.properties)[name]).default == nil then return true end
+  end
+  return false
+end
+
+local possible = metadata.deletionTimestamp == nil and spec.active ~= false and is_ready() and not needs_input()
+if not possible then error("the OrchestrationDefinition is not Ready, not active, or its runs need an input", 0) end
+
 local definition = obj.metadata
 return {{operation = "create", resource = {
   apiVersion = "orchestrator.dev/v1alpha1",

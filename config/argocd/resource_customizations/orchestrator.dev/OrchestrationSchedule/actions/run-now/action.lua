@@ -55,13 +55,15 @@ end
 
 -- What the tools of deployment write on their own objects: a run that carried it would be taken for one of theirs.
 local PREFIXES = {
-  "argocd.argoproj.io", "notified.notifications.argoproj.io", "helm.sh", "meta.helm.sh", "kustomize.toolkit.fluxcd.io",
-  "helm.toolkit.fluxcd.io", "config.kubernetes.io", "alpha.config.kubernetes.io", "internal.config.kubernetes.io",
+  "argocd.argoproj.io", "link.argocd.argoproj.io", "argocd-image-updater.argoproj.io", "notifications.argoproj.io",
+  "notified.notifications.argoproj.io", "helm.sh", "meta.helm.sh", "kubectl.kubernetes.io", "reconcile.fluxcd.io",
+  "event.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "image.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io",
+  "notification.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "config.kubernetes.io", "alpha.config.kubernetes.io", "internal.config.kubernetes.io",
 }
 local function ours(value)
   local made = {}
   for key, member in pairs(map(value)) do
-    local foreign = key == "app.kubernetes.io/instance" or key == "kubectl.kubernetes.io/last-applied-configuration"
+    local foreign = key == "app.kubernetes.io/instance"
     -- What begins with "prefix/" lies between that and "prefix0".
     for _, prefix in ipairs(PREFIXES) do
       if key >= prefix .. "/" and key < prefix .. "0" then foreign = true end
@@ -72,6 +74,14 @@ local function ours(value)
 end
 
 local schedule, template = map(obj.metadata), map(map(obj.spec).orchestrationTemplate)
+-- Argo CD runs what it does not offer, too. Refused for the reasons for which the command refuses.
+for _, one in pairs(map(map(obj.status).conditions)) do
+  local is_ready = type(one) == "table" and one.type == "Ready"
+  local is_seen = map(obj.status).observedGeneration == schedule.generation
+  if is_ready and is_seen and one.status == "False" and one.reason ~= "RunRefused" and one.reason ~= "ClockBehind" then
+    error("the schedule is not Ready, kubectl describe says why", 0)
+  end
+end
 local labels = ours(map(template.metadata).labels) or {}
 labels["orchestrator.dev/schedule"] = cut(schedule.name, 63)
 -- Without a second argument: with one, it would be local time.
