@@ -338,7 +338,7 @@ fn run_now_makes_what_the_command_makes() {
     let long =
         ["a".repeat(253), format!("{}.{}", "b".repeat(62), "c".repeat(20)), format!("{}-.x", "d".repeat(61))];
     for (of, _, mut object) in golden::all() {
-        if of != "OrchestrationSchedule" || !offered(of, &object).iter().any(|action| action == "run-now") {
+        if of != "OrchestrationSchedule" || !offered(&of, &object).iter().any(|action| action == "run-now") {
             continue;
         }
         for name in std::iter::once(object.name()).chain(long.clone()) {
