@@ -130,7 +130,8 @@ if map(obj.spec).suspend == true and reconciling.reason == "Suspended" then
   return {status = "Suspended", message = text(reconciling.message)}
 end
 -- What holds up the run as a whole.
-if reconciling.reason ~= "Progressing" and reconciling.reason ~= "Suspended" then
+local why = text(reconciling.reason)
+if why ~= "" and why ~= "Progressing" and why ~= "Suspended" then
   return {status = "Progressing", message = says(reconciling, "is under way")}
 end
 local parts, waiting, failed = {}, waits()
