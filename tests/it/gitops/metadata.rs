@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use orchestrator::api::{Orchestration, OrchestrationSchedule};
-use orchestrator::engine::metadata::{Allowed, Pattern, TOOL_KEYS, TOOL_PREFIXES, is_of_a_tool};
+use orchestrator::engine::metadata::{Allowed, Pattern, is_of_a_tool};
 use serde_json::{Value, json};
 
 use crate::support::cluster::{TestNamespace, cluster};
@@ -17,12 +17,25 @@ use crate::support::operator::Operator;
 use crate::support::sandbox::Sandbox;
 use crate::support::told::spec;
 
-/// What Argo CD, Helm, Flux, Kustomize and kubectl write on objects, and two of a user's.
+/// What Argo CD, Helm, Flux, Kustomize and kubectl write on objects, as they call it, and two of a user's.
+const KEYS: [&str; 13] = [
+    "app.kubernetes.io/instance",
+    "argocd.argoproj.io/sync-wave",
+    "argocd.argoproj.io/tracking-id",
+    "config.kubernetes.io/origin",
+    "example.com/cost",
+    "helm.sh/resource-policy",
+    "helm.toolkit.fluxcd.io/name",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "kustomize.toolkit.fluxcd.io/name",
+    "link.argocd.argoproj.io/external-link",
+    "meta.helm.sh/release-name",
+    "reconcile.fluxcd.io/requestedAt",
+    "team",
+];
+
 fn all() -> Value {
-    let tools = TOOL_PREFIXES.iter().map(|prefix| format!("{prefix}name"));
-    let keys = TOOL_KEYS.iter().map(|key| (*key).to_owned());
-    let own = ["team", "example.com/cost"].map(str::to_owned);
-    tools.chain(keys).chain(own).map(|key| (key, json!("v"))).collect::<serde_json::Map<_, _>>().into()
+    KEYS.iter().map(|key| ((*key).to_owned(), json!("v"))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn keys(all: &BTreeMap<String, String>) -> Vec<&str> {
