@@ -23,8 +23,20 @@ fn block(words: &[&str]) -> Value {
     serde_saphyr::from_str(&found[0]).unwrap()
 }
 
+/// The health checks and actions come by the page's own command.
+fn installs_the_checks(argo: &Argo) {
+    let blocks = blocks("sh");
+    let mut lines = blocks.iter().flat_map(|block| block.lines());
+    let line = lines.find(|line| line.ends_with("-k config/argocd")).expect("the page says how");
+    let words = line.split_whitespace().collect::<Vec<_>>();
+    assert_eq!(words[0], "kubectl");
+    let output = argo.own.cluster.kubectl_command().args(&words[1..]).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// A gate that lets the rest come, and then one that does not.
 pub async fn deploys_what_it_shows(argo: &Argo) {
+    installs_the_checks(argo);
     let mut page = block(&["kind: Application", REPOSITORY]);
     let name = page["metadata"]["name"].as_str().unwrap().to_owned();
     let application = Application::of_nothing(argo, &name).await;
