@@ -23,6 +23,7 @@
 //! | [`manifest`] | files of documents, as people keep them |
 //! | [`lint`] | everything that is wrong with documents, told without a cluster |
 //! | [`client`] | how we talk to the API server |
+//! | [`monitor`], [`health`], [`metrics`], [`server`] | what a running operator shows of itself, and the ports where it does |
 //! | [`app`], [`cli`], [`config`], [`clock`], [`telemetry`], [`shutdown`] | the process |
 //!
 //! Dependencies point one way: `main → cli → app → controller → provider → engine → api`. A test holds them to it.

@@ -94,7 +94,7 @@ async fn judge(definition: &ActivityDefinition, context: &Context) -> Verdict {
         Proof::Unknown(message) => Some(message.as_str()),
         Proof::Good | Proof::Bad(_) => None,
     };
-    context.backoff.rights().answered(&making(&definition.uid().unwrap_or_default()), refusal);
+    context.rights.answered(&making(&definition.uid().unwrap_or_default()), refusal);
     match proof {
         Proof::Good => Verdict {
             ready: Some(true),

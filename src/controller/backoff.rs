@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -15,9 +15,7 @@ use tokio::time::Instant;
 use super::error::Error;
 use super::rights::Rights;
 use crate::client::Class;
-use crate::config::Scope;
 use crate::metrics::Metrics;
-use crate::monitor::Monitor;
 
 /// Longest pause after failures.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -32,15 +30,14 @@ const LONGEST_CONFLICT: Duration = Duration::from_secs(30);
 pub struct Backoff {
     failures: Mutex<HashMap<String, u32>>,
     metrics: Metrics,
-    rights: Rights,
+    rights: Arc<Rights>,
 }
 
 impl Backoff {
     /// No failures yet. What is run is counted, and what is refused for want of a right is told.
     #[must_use]
-    pub fn new(monitor: &Monitor, scope: &Scope) -> Self {
-        let rights = Rights::new(monitor.health.clone(), scope);
-        Self { failures: Mutex::default(), metrics: monitor.metrics.clone(), rights }
+    pub fn new(metrics: Metrics, rights: Arc<Rights>) -> Self {
+        Self { failures: Mutex::default(), metrics, rights }
     }
 
     /// Runs one reconcile. A failure becomes a growing pause of this object alone, a panic one of these failures.
@@ -111,11 +108,6 @@ impl Backoff {
     pub fn forget(&self, uid: &str) {
         self.failures().remove(uid);
         self.rights.forget(uid);
-    }
-
-    /// What the API server does not let the operator do.
-    pub fn rights(&self) -> &Rights {
-        &self.rights
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {

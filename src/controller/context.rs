@@ -13,6 +13,7 @@ use super::guard::Guarded;
 use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
+use super::rights::Rights;
 use super::runs::Runs;
 use super::schedule::knowledge::AllKnowledge;
 use crate::api::{Orchestration, OrchestrationSchedule};
@@ -54,6 +55,8 @@ pub struct Context {
     pub written: Written,
     /// Pauses after failures.
     pub backoff: Backoff,
+    /// What the API server does not let the operator do.
+    pub rights: Arc<Rights>,
 }
 
 /// A client that can be printed.

@@ -55,7 +55,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     if guarded.meta().deletion_timestamp.is_some() {
         // Its Jobs go with it, by their owner reference.
         context.memory.forget(&uid);
-        context.backoff.rights().forget(&uid);
+        context.rights.forget(&uid);
         return Ok(Action::await_change());
     }
     let cached = match &guarded.content {
@@ -64,7 +64,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
     };
     if is_told(cached) {
         context.memory.forget(&uid);
-        context.backoff.rights().forget(&uid);
+        context.rights.forget(&uid);
         return finished::look_after(&context, cached).await;
     }
     let run = context.memory.run(&uid);
@@ -79,7 +79,7 @@ pub async fn reconcile(guarded: Arc<Guarded<Orchestration>>, context: Arc<Contex
             break;
         }
         let next = round(&context, &mut run, &current).await?;
-        context.backoff.rights().answered(&making(&uid), run.refusal());
+        context.rights.answered(&making(&uid), run.refusal());
         match next {
             Next::Again(newer) => current = newer,
             Next::Wait(wait) => return Ok(Action::requeue(wait.min(LONGEST_WAIT))),

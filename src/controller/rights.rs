@@ -60,6 +60,12 @@ impl Rights {
         }
     }
 
+    /// Everything was listed anew. Whoever is still refused meets that again, after a pause.
+    pub fn relisted(&self) {
+        self.all().clear();
+        self.health.have(&self.name);
+    }
+
     /// A watch was interrupted. Only what it may not do is a matter of rights.
     pub fn interrupted(&self, who: &str, error: &watcher::Error) {
         let status = match error {
@@ -102,6 +108,10 @@ mod tests {
         rights.settled("b");
         assert!(health.ready().is_err(), "a is still refused");
         rights.settled("a");
+        assert_eq!(health.ready(), Ok(()));
+        // Of what is gone without a word, nothing stays.
+        rights.refused("a", "cannot patch");
+        rights.relisted();
         assert_eq!(health.ready(), Ok(()));
     }
 

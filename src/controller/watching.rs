@@ -113,7 +113,7 @@ fn interrupted<K: Resource<DynamicType = ()>>(
     move |error| {
         tracing::warn!(kind, %error, "watch interrupted, it will be resumed");
         context.monitor.metrics.watch_interruptions.get_or_create(&Kind { kind: kind.clone() }).inc();
-        context.backoff.rights().interrupted(&kind, error);
+        context.rights.interrupted(&kind, error);
     }
 }
 
@@ -124,8 +124,11 @@ fn resumed<K: Resource<DynamicType = ()>, E>(
     let kind = K::kind(&()).into_owned();
     let context = Arc::clone(context);
     move |event| {
-        if !matches!(event, Event::Init) {
-            context.backoff.rights().settled(&kind);
+        match event {
+            Event::Init => {}
+            // What is gone since the last list is not told, and must not be waited for.
+            Event::InitDone => context.rights.relisted(),
+            Event::InitApply(_) | Event::Apply(_) | Event::Delete(_) => context.rights.settled(&kind),
         }
     }
 }

@@ -26,6 +26,7 @@ use super::guard::Guarded;
 use super::memory::{Memory, Written};
 use super::report::Reporter;
 use super::revisions::Revisions;
+use super::rights::Rights;
 use super::runs::Runs;
 use super::schedule::{self, clocks, knowledge::AllKnowledge};
 use super::schemas::SchemaCache;
@@ -64,6 +65,7 @@ pub async fn run(
     let (wake_orchestrations, orchestrations_woken) = unbounded();
     let (wake_schedules, schedules_woken) = unbounded();
 
+    let rights = Arc::new(Rights::new(monitor.health.clone(), &settings.scope));
     let handle = ClientHandle(client.clone());
     let context = Arc::new(Context {
         client: handle.clone(),
@@ -84,7 +86,8 @@ pub async fn run(
         revisions: Revisions::new(handle, settings.allow_host_access),
         memory: Memory::default(),
         written: Written::default(),
-        backoff: backoff::Backoff::new(&monitor, &settings.scope),
+        backoff: backoff::Backoff::new(monitor.metrics.clone(), Arc::clone(&rights)),
+        rights,
         settings,
         monitor,
     });

@@ -470,6 +470,24 @@ fn the_same_words_in_two_scripts_stay_the_same() {
         rest.split_once("return flat(made)\nend").unwrap().0.to_owned()
     };
     assert_eq!(between(&texts[0]), between(&texts[1]));
+    // Argo CD has no place for what several scripts share.
+    let changing = [
+        "Orchestration/actions/suspend",
+        "Orchestration/actions/resume",
+        "Orchestration/actions/stop",
+        "Orchestration/actions/terminate",
+        "OrchestrationSchedule/actions/suspend",
+        "OrchestrationSchedule/actions/resume",
+    ];
+    let guards = changing.map(|path| {
+        let text = read(&directory(path).join("action.lua"));
+        text.split_once("error(\"it has no spec\", 0) end\n").unwrap().0.to_owned()
+    });
+    assert!(guards.iter().all(|guard| *guard == guards[0]));
+    let definition = directory("OrchestrationDefinition/actions");
+    let discovery = read(&definition.join("discovery.lua"));
+    let possible = discovery.split_once("return {[\"create-run\"]").unwrap().0;
+    assert!(read(&definition.join("create-run/action.lua")).contains(possible));
     let checks = super::KINDS.map(|kind| read(&directory(kind).join("health.lua")));
     let head = |text: &str| {
         let (_, rest) = text.split_once("local function map").unwrap();

@@ -72,17 +72,23 @@ async fn says(shown: &Shown, words: &str) -> String {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rights_that_are_taken_away_are_told_and_work_goes_on_when_they_are_back() {
+/// An operator with its rights, a kubelet, and a definition that can run.
+async fn at_work() -> (TestNamespace, Shown, Kubelet) {
     let namespace = TestNamespace::new().await;
     let token = account(&namespace).await;
     give(&namespace).await;
     let operator = Shown::start_as(&namespace, &token).await;
     is_ready(operator.health).await;
-    let _kubelet = Kubelet::start(&namespace, |_| Act::Succeed(String::new()));
+    let kubelet = Kubelet::start(&namespace, |_| Act::Succeed(String::new()));
     namespace.create(activity_definition("step")).await;
     namespace.create(chain("chain", 3)).await;
     namespace.definition_ready("chain", "True", "Ready").await;
+    (namespace, operator, kubelet)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_that_are_taken_away_are_told_and_work_goes_on_when_they_are_back() {
+    let (namespace, operator, _kubelet) = at_work().await;
     let mut run = orchestration("run", "chain", json!({}));
     run["spec"]["suspend"] = json!(true);
     namespace.create(run).await;
@@ -125,15 +131,7 @@ async fn rights_that_are_taken_away_are_told_and_work_goes_on_when_they_are_back
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_right_that_is_missing_is_told_as_long_as_it_holds_something_up() {
-    let namespace = TestNamespace::new().await;
-    let token = account(&namespace).await;
-    give(&namespace).await;
-    let operator = Shown::start_as(&namespace, &token).await;
-    is_ready(operator.health).await;
-    let _kubelet = Kubelet::start(&namespace, |_| Act::Succeed(String::new()));
-    namespace.create(activity_definition("step")).await;
-    namespace.create(chain("chain", 2)).await;
-    namespace.definition_ready("chain", "True", "Ready").await;
+    let (namespace, operator, _kubelet) = at_work().await;
 
     let roles = namespace.api::<Role>();
     let whole = roles.get(ACCOUNT).await.unwrap();
